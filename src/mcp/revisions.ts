@@ -1,0 +1,28 @@
+/** The sessionful revisions that the gateway speaks on both sides, oldest first. */
+export const SESSIONFUL_REVISIONS = [
+  "2024-11-05",
+  "2025-03-26",
+  "2025-06-18",
+  "2025-11-25",
+] as const;
+
+export type SessionfulRevision = (typeof SESSIONFUL_REVISIONS)[number];
+
+export const LATEST_SESSIONFUL: SessionfulRevision = "2025-11-25";
+
+/** A request without `MCP-Protocol-Version` belongs to this revision (2025-06-18, "Protocol Version Header"). */
+export const REVISION_WITHOUT_HEADER: SessionfulRevision = "2025-03-26";
+
+export function isSessionfulRevision(text: unknown): text is SessionfulRevision {
+  return SESSIONFUL_REVISIONS.some((revision) => revision === text);
+}
+
+/** What `initialize` is answered with: the revision asked for if we speak it, else our newest. */
+export function negotiateRevision(requested: unknown): SessionfulRevision {
+  return isSessionfulRevision(requested) ? requested : LATEST_SESSIONFUL;
+}
+
+/** From 2025-06-18 on, every request after `initialize` names its revision in a header. */
+export function needsVersionHeader(revision: string): boolean {
+  return revision >= "2025-06-18";
+}
