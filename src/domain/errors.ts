@@ -50,9 +50,11 @@ export type OperatorCode =
   | "unsupported_transport"
   | "too_many_sessions"
   | "overloaded"
+  | "start_failed"
   | "session_exists"
   | "session_terminated"
   | "no_backend_connection"
+  | "backend_error"
   | "address_in_use"
   | "cancelled"
   | "internal";

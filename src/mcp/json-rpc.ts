@@ -27,18 +27,20 @@ export interface JsonRpcMessage {
 /** Our own requests carry ids with this prefix; a client that uses it is refused. */
 export const OWN_ID_PREFIX = "vmcp:";
 
-/** Builds an answer around a result that is already JSON text, so that it is not serialised again. */
-export function encodeResult(id: RequestId, resultJson: string | Buffer): Buffer {
-  const head = `{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":`;
+/**
+ * Builds an answer around a result that is already JSON text, so that it is not serialised again. `idJson` is
+ * the id as the client wrote it.
+ */
+export function encodeResult(idJson: string, resultJson: string | Buffer): Buffer {
+  const head = `{"jsonrpc":"2.0","id":${idJson},"result":`;
   if (typeof resultJson === "string") return Buffer.from(`${head}${resultJson}}`);
   return Buffer.concat([Buffer.from(head), resultJson, CLOSING_BRACE]);
 }
 
-/** An error answer; `id` is left out where the request's id could not be read. */
-export function encodeError(id: RequestId | undefined, error: JsonRpcError): Buffer {
-  return Buffer.from(
-    JSON.stringify({ jsonrpc: "2.0", ...(id === undefined ? {} : { id }), error }),
-  );
+/** An error answer; the id is left out where the request's id could not be read. */
+export function encodeError(idJson: string | undefined, error: JsonRpcError): Buffer {
+  const id = idJson === undefined ? "" : `"id":${idJson},`;
+  return Buffer.from(`{"jsonrpc":"2.0",${id}"error":${JSON.stringify(error)}}`);
 }
 
 export function encodeRequest(id: RequestId, method: string, params?: JsonObject): Buffer {

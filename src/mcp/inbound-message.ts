@@ -1,0 +1,233 @@
+import { isUtf8 } from "node:buffer";
+import { isJsonObject, type JsonObject } from "../domain/json.ts";
+import { VmcpError } from "../domain/errors.ts";
+import { exceedsDepth, findDuplicateKey, scanMembers, type Member } from "./json-spans.ts";
+import type { JsonRpcError, RequestId } from "./json-rpc.ts";
+import { OWN_ID_PREFIX } from "./json-rpc.ts";
+
+export interface MessageLimits {
+  /** Nesting of arrays and objects, the envelope included. */
+  readonly jsonDepth: number;
+  /** Characters of a string id. */
+  readonly idLength: number;
+}
+
+export const DEFAULT_MESSAGE_LIMITS: MessageLimits = { jsonDepth: 64, idLength: 256 };
+
+export type InboundMessage =
+  | InboundRequest
+  | InboundNotification
+  | InboundResponse
+  | InboundBatch
+  | InvalidMessage;
+
+/**
+ * A client's request: its bytes, untouched, and the one reading of them.
+ *
+ * `params` is for deciding only; what is forwarded are the bytes, in which `nameSpan` tells where the value
+ * of `params.name` (with its quotes) stands.
+ */
+export interface InboundRequest {
+  readonly kind: "request";
+  readonly id: RequestId;
+  /** The id exactly as the client wrote it, so that numbers beyond 2^53 are echoed unchanged. */
+  readonly idJson: string;
+  readonly method: string;
+  readonly params: JsonObject | undefined;
+  readonly bytes: Buffer;
+  readonly nameSpan: Span | undefined;
+  /** `params` was given and is not an object. */
+  readonly hasBadParams: boolean;
+}
+
+export interface InboundNotification {
+  readonly kind: "notification";
+  readonly method: string;
+  readonly params: JsonObject | undefined;
+  readonly bytes: Buffer;
+}
+
+/** A client's answer to a request of a backend. */
+export interface InboundResponse {
+  readonly kind: "response";
+  readonly id: RequestId;
+  readonly idSpan: Span;
+  readonly bytes: Buffer;
+}
+
+/** A JSON array at the top: only sessions of 2025-03-26 know batches. */
+export interface InboundBatch {
+  readonly kind: "batch";
+}
+
+/** Not a message that may be dispatched; `idJson` is set where the request can be told. */
+export interface InvalidMessage {
+  readonly kind: "invalid";
+  readonly idJson: string | undefined;
+  readonly error: VmcpError;
+}
+
+export interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+
+/**
+ * Reads a client's message once: UTF-8, JSON, depth, duplicate keys of the envelope and of `params`, then the
+ * JSON-RPC shape. Never throws; what may not be dispatched comes back as `invalid`.
+ *
+ * Duplicate keys are refused because two readers of one message could each take another one of them.
+ * Source: JSON-RPC 2.0 sections 4 and 5; MCP base protocol, "Messages".
+ */
+export function parseInbound(bytes: Buffer, limits: MessageLimits): InboundMessage {
+  if (!isUtf8(bytes)) return invalid("parse_error", "The message is not valid UTF-8");
+  let value: unknown;
+  try {
+    value = JSON.parse(bytes.toString());
+  } catch {
+    return invalid("parse_error", "The message is not valid JSON");
+  }
+  if (exceedsDepth(bytes, limits.jsonDepth)) {
+    return invalid(
+      "invalid_request",
+      `The message is nested deeper than ${limits.jsonDepth} levels; send a flatter one`,
+    );
+  }
+  if (Array.isArray(value)) {
+    return value.length === 0
+      ? invalid("invalid_request", "A batch must hold at least one message")
+      : { kind: "batch" };
+  }
+  if (!isJsonObject(value)) {
+    return invalid("invalid_request", "A message must be a JSON object");
+  }
+  return readEnvelope(bytes, value, limits);
+}
+
+function readEnvelope(bytes: Buffer, value: JsonObject, limits: MessageLimits): InboundMessage {
+  const members = scanMembers(bytes, bytes.indexOf(OPENING_BRACE));
+  const duplicate = findDuplicateKey(members);
+  if (duplicate !== undefined) {
+    return invalid("invalid_request", `The key "${clip(duplicate)}" stands twice in the message`);
+  }
+  const id = value["id"];
+  const idIsUsable = isUsableId(id, limits);
+  const idJson = idIsUsable ? textOf(bytes, memberOf(members, "id")) : undefined;
+  if (value["jsonrpc"] !== "2.0") {
+    return invalid("invalid_request", 'The member "jsonrpc" must be the string "2.0"', idJson);
+  }
+  if (id !== undefined && !idIsUsable) {
+    return invalid(
+      "invalid_request",
+      `The id must be an integer or a string of at most ${limits.idLength} characters`,
+    );
+  }
+  const method = value["method"];
+  if (method === undefined) {
+    return idIsUsable
+      ? readResponse(bytes, value, id, members)
+      : invalid("invalid_request", 'The message has neither a "method" nor an "id"');
+  }
+  if (typeof method !== "string") {
+    return invalid("invalid_request", 'The member "method" must be a string', idJson);
+  }
+  if ("result" in value || "error" in value) {
+    return invalid("invalid_request", "A message is a request or an answer, not both", idJson);
+  }
+  return readCall(bytes, value, members, method, idIsUsable ? id : undefined, idJson);
+}
+
+function readCall(
+  bytes: Buffer,
+  value: JsonObject,
+  members: readonly Member[],
+  method: string,
+  id: RequestId | undefined,
+  idJson: string | undefined,
+): InboundMessage {
+  const given = value["params"];
+  const params = isJsonObject(given) ? given : undefined;
+  if (id === undefined || idJson === undefined)
+    return { kind: "notification", method, params, bytes };
+  if (typeof id === "string" && id.startsWith(OWN_ID_PREFIX)) {
+    return invalid(
+      "invalid_request",
+      `Ids that begin with "${OWN_ID_PREFIX}" are reserved`,
+      idJson,
+    );
+  }
+  let nameSpan: Span | undefined;
+  if (params !== undefined) {
+    const inner = scanMembers(bytes, memberOf(members, "params")?.valueStart ?? 0);
+    const duplicate = findDuplicateKey(inner);
+    if (duplicate !== undefined) {
+      return invalid(
+        "invalid_request",
+        `The key "${clip(duplicate)}" stands twice in params`,
+        idJson,
+      );
+    }
+    nameSpan = spanOf(memberOf(inner, "name"));
+  }
+  const hasBadParams = given !== undefined && params === undefined;
+  return { kind: "request", id, idJson, method, params, bytes, nameSpan, hasBadParams };
+}
+
+function readResponse(
+  bytes: Buffer,
+  value: JsonObject,
+  id: RequestId,
+  members: readonly Member[],
+): InboundMessage {
+  const hasResult = isJsonObject(value["result"]);
+  const hasError = isJsonRpcError(value["error"]);
+  const idSpan = spanOf(memberOf(members, "id"));
+  if (idSpan === undefined || hasResult === hasError || ("result" in value && "error" in value)) {
+    return invalid(
+      "invalid_request",
+      'An answer has either a "result" object or an "error" object',
+    );
+  }
+  return { kind: "response", id, idSpan, bytes };
+}
+
+/** Whether a value has the shape of a JSON-RPC error: an integer code and a text. */
+export function isJsonRpcError(value: unknown): value is JsonRpcError {
+  return (
+    isJsonObject(value) &&
+    Number.isSafeInteger(value["code"]) &&
+    typeof value["message"] === "string"
+  );
+}
+
+function isUsableId(id: unknown, limits: MessageLimits): id is RequestId {
+  return typeof id === "string" ? id.length <= limits.idLength : Number.isInteger(id);
+}
+
+function memberOf(members: readonly Member[], key: string): Member | undefined {
+  for (const member of members) if (member.key === key) return member;
+  return undefined;
+}
+
+function spanOf(member: Member | undefined): Span | undefined {
+  return member && { start: member.valueStart, end: member.valueEnd };
+}
+
+function textOf(bytes: Buffer, member: Member | undefined): string | undefined {
+  return member && bytes.toString("utf8", member.valueStart, member.valueEnd);
+}
+
+function invalid(
+  code: "parse_error" | "invalid_request",
+  message: string,
+  idJson?: string,
+): InvalidMessage {
+  return { kind: "invalid", idJson, error: new VmcpError(code, message) };
+}
+
+/** Text of the client that stands in one of our messages stays short. */
+export function clip(text: string, maxLength = 128): string {
+  return text.length <= maxLength ? text : `${text.slice(0, maxLength)}…`;
+}
+
+const OPENING_BRACE = 0x7b;

@@ -1,0 +1,97 @@
+import { VmcpError, type VmcpErrorCode } from "../domain/errors.ts";
+import {
+  INTERNAL_ERROR,
+  INVALID_PARAMS,
+  INVALID_REQUEST,
+  METHOD_NOT_FOUND,
+  PARSE_ERROR,
+  type JsonRpcError,
+} from "./json-rpc.ts";
+
+/** Clients of the sessionful revisions match on this code to open a new session. */
+const SESSION_NOT_FOUND = -32_001;
+
+/**
+ * The JSON-RPC code of every error of ours. `satisfies` makes a new error code a compile error here until
+ * its wire code is chosen. Codes of our own lie outside the range that JSON-RPC and MCP reserve.
+ */
+const WIRE_CODE = {
+  parse_error: PARSE_ERROR,
+  invalid_request: INVALID_REQUEST,
+  method_not_found: METHOD_NOT_FOUND,
+  invalid_params: INVALID_PARAMS,
+  capability_not_found: INVALID_PARAMS,
+  session_required: INVALID_REQUEST,
+  session_not_found: SESSION_NOT_FOUND,
+  session_terminated: SESSION_NOT_FOUND,
+  forbidden_host: INVALID_REQUEST,
+  method_not_allowed: INVALID_REQUEST,
+  unsupported_media_type: INVALID_REQUEST,
+  not_acceptable: INVALID_REQUEST,
+  payload_too_large: INVALID_REQUEST,
+  expectation_failed: INVALID_REQUEST,
+  path_not_found: INVALID_REQUEST,
+  stream_conflict: INVALID_REQUEST,
+  backend_unreachable: INTERNAL_ERROR,
+  backend_tls: INTERNAL_ERROR,
+  backend_closed: INTERNAL_ERROR,
+  backend_timeout: INTERNAL_ERROR,
+  backend_protocol: INTERNAL_ERROR,
+  backend_too_large: INTERNAL_ERROR,
+  backend_redirect: INTERNAL_ERROR,
+  backend_http_4xx: INTERNAL_ERROR,
+  backend_http_5xx: INTERNAL_ERROR,
+  backend_rate_limited: INTERNAL_ERROR,
+  backend_auth: INTERNAL_ERROR,
+  backend_session_lost: INTERNAL_ERROR,
+  backend_busy: INTERNAL_ERROR,
+  session_closed: INTERNAL_ERROR,
+  client_answer_timeout: INTERNAL_ERROR,
+  shutting_down: 503,
+  store_unavailable: 503,
+  too_many_sessions: 503,
+  overloaded: 503,
+  start_failed: 503,
+  invalid_config: INTERNAL_ERROR,
+  invalid_argument: INVALID_PARAMS,
+  name_conflict: INTERNAL_ERROR,
+  unsupported_transport: INTERNAL_ERROR,
+  session_exists: INTERNAL_ERROR,
+  no_backend_connection: INTERNAL_ERROR,
+  backend_error: INTERNAL_ERROR,
+  address_in_use: INTERNAL_ERROR,
+  cancelled: INTERNAL_ERROR,
+  internal: INTERNAL_ERROR,
+} as const satisfies Record<VmcpErrorCode, number>;
+
+/** Faults of our own making, about which a client learns nothing but that they happened. */
+const HIDDEN_CODES: ReadonlySet<VmcpErrorCode> = new Set(["internal", "invalid_config"]);
+
+/** Longest message that reaches a client, in characters. */
+const MAX_MESSAGE_LENGTH = 300;
+
+/**
+ * Turns anything thrown into what a client may see.
+ *
+ * A failure that names a backend, or that ended a call under way, carries
+ * `data {kind, backend?, executionState?, retryAfterSeconds?}`.
+ */
+export function toJsonRpcError(thrown: unknown): JsonRpcError {
+  const error = VmcpError.from(thrown);
+  if (HIDDEN_CODES.has(error.code)) return { code: INTERNAL_ERROR, message: "Internal error" };
+  const code = WIRE_CODE[error.code];
+  const message = error.message.slice(0, MAX_MESSAGE_LENGTH);
+  if (error.executionState === undefined && error.retryAfterSeconds === undefined) {
+    return { code, message };
+  }
+  return {
+    code,
+    message,
+    data: {
+      kind: error.code,
+      ...(error.backend !== undefined && { backend: error.backend }),
+      ...(error.executionState !== undefined && { executionState: error.executionState }),
+      ...(error.retryAfterSeconds !== undefined && { retryAfterSeconds: error.retryAfterSeconds }),
+    },
+  };
+}
