@@ -1,0 +1,50 @@
+import type { BackendGreeting, CapabilitySet } from "../domain/capabilities.ts";
+import type { BackendName } from "../domain/ids.ts";
+import type { AnswerSink, Exchange, OutboundRequest } from "../mcp/exchange.ts";
+import type { Ask } from "./ask.ts";
+import { fetchCapabilities } from "./capability-lists.ts";
+import type { BackendSettings } from "./options.ts";
+import type { BackendConnection, Channel } from "./ports.ts";
+
+/** A channel whose backend has been greeted: the connection that a session holds. */
+export class Connection implements BackendConnection {
+  readonly greeting: BackendGreeting;
+  readonly #channel: Channel;
+  readonly #ask: Ask;
+  readonly #settings: BackendSettings;
+
+  constructor(channel: Channel, ask: Ask, greeting: BackendGreeting, settings: BackendSettings) {
+    this.#channel = channel;
+    this.#ask = ask;
+    this.greeting = greeting;
+    this.#settings = settings;
+  }
+
+  get backend(): BackendName {
+    return this.#settings.name;
+  }
+
+  get backendSessionId(): string | undefined {
+    return this.#channel.backendSessionId;
+  }
+
+  forward(request: OutboundRequest, sink: AnswerSink): Exchange {
+    return this.#channel.forward(request, sink);
+  }
+
+  async send(message: Buffer): Promise<void> {
+    await this.#channel.send(message);
+  }
+
+  openNotifications(): void {
+    this.#channel.openNotifications();
+  }
+
+  async listCapabilities(signal: AbortSignal): Promise<CapabilitySet> {
+    return fetchCapabilities(this.#ask, this.greeting, this.#settings, signal);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#channel[Symbol.asyncDispose]();
+  }
+}

@@ -1,0 +1,109 @@
+import type { BackendName } from "../domain/ids.ts";
+import type { JsonObject } from "../domain/json.ts";
+import type { Logger } from "../domain/logger.ts";
+import type { HttpPools } from "./streamable-http/http-pools.ts";
+
+/** How long each step may take, in milliseconds. */
+export interface BackendTimeouts {
+  /** Until the TCP and TLS handshakes are done. */
+  readonly connectMs: number;
+  /** Connecting, `initialize` and all lists together. */
+  readonly startMs: number;
+  /** One call without progress, where the request names no time of its own. */
+  readonly callMs: number;
+  /** One call however much progress it reports; time spent waiting for the client is not counted. */
+  readonly callMaxMs: number;
+  /** How long a call may wait for the client to answer the backend's own request. */
+  readonly clientAnswerMs: number;
+}
+
+export const DEFAULT_BACKEND_TIMEOUTS: BackendTimeouts = {
+  connectMs: 2_000,
+  startMs: 30_000,
+  callMs: 120_000,
+  callMaxMs: 1_800_000,
+  clientAnswerMs: 600_000,
+};
+
+/** What a backend may make us hold. Past a limit the call, item or list is cut, never the process. */
+export interface BackendLimits {
+  /** One JSON answer over HTTP. */
+  readonly responseBytes: number;
+  readonly sseEventBytes: number;
+  readonly stdioLineBytes: number;
+  /** What a stdio backend may leave unread before further calls are refused. */
+  readonly stdioQueueBytes: number;
+  /** Nesting of a message. */
+  readonly jsonDepth: number;
+  readonly pagesPerList: number;
+  readonly toolsPerBackend: number;
+  /** For prompts, resources and resource templates each. */
+  readonly itemsPerList: number;
+  /** All items of one list together. */
+  readonly listBytes: number;
+  /** Characters in the name of a tool or prompt. */
+  readonly nameLength: number;
+  readonly descriptionBytes: number;
+  readonly schemaBytes: number;
+}
+
+const MIB = 1_048_576;
+
+export const DEFAULT_BACKEND_LIMITS: BackendLimits = {
+  responseBytes: 16 * MIB,
+  sseEventBytes: 4 * MIB,
+  stdioLineBytes: 10 * MIB,
+  stdioQueueBytes: 16 * MIB,
+  jsonDepth: 256,
+  pagesPerList: 1_000,
+  toolsPerBackend: 1_000,
+  itemsPerList: 10_000,
+  listBytes: 64 * MIB,
+  nameLength: 128,
+  descriptionBytes: 16_384,
+  schemaBytes: 65_536,
+};
+
+/** One backend as configured, secrets already resolved. */
+export interface BackendOptions {
+  readonly name: BackendName;
+  /** `streamable-http` (or its alias `streamable`) or `stdio`; anything else is refused. */
+  readonly transport: string;
+  /** The endpoint, for HTTP. */
+  readonly url?: string | undefined;
+  /** Sent with every HTTP request. Headers that the protocol itself sets are refused. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** PEM text of the authorities to trust instead of the system's. */
+  readonly caBundle?: string | Buffer | undefined;
+  /** The program to run, for stdio; never through a shell. */
+  readonly command?: string | undefined;
+  readonly args?: readonly string[] | undefined;
+  /** Added to the few variables that a child inherits. */
+  readonly env?: Readonly<Record<string, string>> | undefined;
+  readonly cwd?: string | undefined;
+  /** Default: `DEFAULT_BACKEND_TIMEOUTS`, field by field. */
+  readonly timeouts?: Partial<BackendTimeouts> | undefined;
+  /** Default: `DEFAULT_BACKEND_LIMITS`, field by field. */
+  readonly limits?: Partial<BackendLimits> | undefined;
+  /** The revision to offer: `auto` (default) means the newest sessionful one. */
+  readonly revision?: string | undefined;
+  /** Shared by all backends and owned by whoever made it; needed for HTTP only. */
+  readonly http?: HttpPools | undefined;
+  readonly logger: Logger;
+  /** What a probe calls itself. Default: `{name: "vmcp-probe", version: "0"}`. */
+  readonly clientInfo?: JsonObject | undefined;
+}
+
+/** The same with every default filled in. */
+export interface BackendSettings extends BackendOptions {
+  readonly timeouts: BackendTimeouts;
+  readonly limits: BackendLimits;
+}
+
+export function toSettings(options: BackendOptions): BackendSettings {
+  return {
+    ...options,
+    timeouts: { ...DEFAULT_BACKEND_TIMEOUTS, ...options.timeouts },
+    limits: { ...DEFAULT_BACKEND_LIMITS, ...options.limits },
+  };
+}

@@ -1,0 +1,277 @@
+import type { VmcpError } from "../../domain/errors.ts";
+import { DEADLINES, type Deadline } from "../../lib/deadlines.ts";
+import {
+  ENDED_EXCHANGE,
+  type AnswerSink,
+  type BackendMessage,
+  type Exchange,
+  type OutboundRequest,
+} from "../../mcp/exchange.ts";
+import { encodeNotification, type RequestId } from "../../mcp/json-rpc.ts";
+import { ClientWaits } from "../client-waits.ts";
+import { closedByGatewayError } from "../failures.ts";
+import { backendError } from "../node-errors.ts";
+import type { BackendSettings } from "../options.ts";
+import type { Channel, ConnectionListener } from "../ports.ts";
+import { readMessages } from "../read-messages.ts";
+import { spawnError, type Command } from "./command.ts";
+import { LineReader } from "./line-reader.ts";
+import { LineWriter, type OutgoingLine } from "./line-writer.ts";
+import { describeExit, ProcessGroup, type ExitCause } from "./process-group.ts";
+import { StderrTail } from "./stderr-tail.ts";
+import { StdioCall, type StdioRoute } from "./stdio-call.ts";
+
+/** Lines on stdout that are no messages: a banner is forgiven, a program that is no MCP server is not. */
+const MAX_GARBAGE_LINES = 100;
+
+/** An answer written just before the exit may still be in the pipe when the exit is known. */
+const LAST_WORDS_MS = 100;
+
+/** The channel to one backend that is a child of ours: JSON-RPC lines on its stdin and stdout. */
+export class StdioChannel implements Channel, StdioRoute {
+  readonly backendSessionId = undefined;
+  readonly settings: BackendSettings;
+  readonly waits = new ClientWaits();
+  readonly #listener: ConnectionListener;
+  readonly #command: Command;
+  readonly #group: ProcessGroup;
+  readonly #writer: LineWriter;
+  readonly #reader: LineReader;
+  readonly #stderr: StderrTail;
+  readonly #calls = new Map<RequestId, StdioCall>();
+  readonly #paused = new Set<StdioCall>();
+  #garbageLines = 0;
+  #lastWords: Deadline | undefined;
+  #pendingEnd: (() => VmcpError) | undefined;
+  #end: VmcpError | undefined;
+  #isClosed = false;
+
+  constructor(settings: BackendSettings, command: Command, listener: ConnectionListener) {
+    const { limits } = settings;
+    this.settings = settings;
+    this.#command = command;
+    this.#listener = listener;
+    this.#group = this.#spawn();
+    this.#writer = new LineWriter(this.#group.stdin, limits.stdioQueueBytes);
+    this.#reader = new LineReader(limits.stdioLineBytes, (line) => this.#readLine(line));
+    this.#stderr = new StderrTail(this.#group.stderr, settings);
+    this.#listen();
+  }
+
+  get pid(): number | undefined {
+    return this.#group.pid;
+  }
+
+  forward(request: OutboundRequest, sink: AnswerSink): Exchange {
+    const refusal = this.#end ?? this.#refusal(request.id);
+    if (refusal !== undefined) {
+      queueMicrotask(() => sink.fail(refusal));
+      return ENDED_EXCHANGE;
+    }
+    const call = new StdioCall(this, request, sink);
+    this.#calls.set(request.id, call);
+    if (!this.#writer.write(call.line)) {
+      queueMicrotask(() => call.fail(this.#busy()));
+    }
+    return call;
+  }
+
+  async send(message: Buffer): Promise<void> {
+    if (this.#isClosed) throw closedByGatewayError(this.settings.name, false);
+    if (this.#end !== undefined) throw this.#end;
+    this.waits.sent(message);
+    await new Promise<void>((resolve, reject) => {
+      const isTaken = this.#writer.write({
+        bytes: message,
+        onEnd: (error) => {
+          if (error === undefined) resolve();
+          else reject(this.#end ?? this.#broken(error));
+        },
+      });
+      if (!isTaken) reject(this.#busy());
+    });
+  }
+
+  /** Everything comes on stdout anyway. */
+  openNotifications(): void {}
+
+  agree(): void {}
+
+  ended(call: StdioCall): void {
+    if (this.#calls.get(call.id) === call) this.#calls.delete(call.id);
+    this.waits.forget(call.clock);
+    this.setPaused(call, false);
+  }
+
+  withdraw(line: OutgoingLine): void {
+    this.#writer.withdraw(line);
+  }
+
+  tellCancelled(id: RequestId, reason: string): void {
+    if (this.#end !== undefined) return;
+    const params = { requestId: id, reason };
+    this.#writer.write({ bytes: encodeNotification("notifications/cancelled", params) });
+  }
+
+  /** One pipe carries all calls: while one reader is too slow, nothing is read for any. */
+  setPaused(call: StdioCall, isPaused: boolean): void {
+    if (isPaused) this.#paused.add(call);
+    else if (!this.#paused.delete(call)) return;
+    if (this.#paused.size > 0) this.#group.stdout.pause();
+    else this.#group.stdout.resume();
+  }
+
+  /** Fails what is under way and ends the child and all it has started, politely first. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true;
+    this.#ended(closedByGatewayError(this.settings.name, true));
+    await this.#group.stop();
+  }
+
+  /** Some failures to start are thrown and some are told later; both mean the same. */
+  #spawn(): ProcessGroup {
+    const toError = (thrown: unknown): VmcpError =>
+      spawnError(this.settings.name, this.#command, thrown);
+    try {
+      return new ProcessGroup(this.#command, {
+        failure: (thrown) => this.#ended(toError(thrown)),
+        exit: (cause) => this.#exited(cause),
+      });
+    } catch (thrown) {
+      throw toError(thrown);
+    }
+  }
+
+  #listen(): void {
+    const { stdin, stdout } = this.#group;
+    stdout.on("data", (chunk: Buffer) => {
+      if (this.#end === undefined && !this.#reader.push(chunk)) this.#tooLarge();
+    });
+    // The pipe closes when the child and all who inherited it are done: nothing more will come.
+    stdout.on("close", () => {
+      if (this.#lastWords !== undefined) this.#lastWordsSpoken();
+    });
+    stdout.on("error", () => {});
+    stdin.on("error", (error) => {
+      // Usually the child is about to be reported as gone, which says more than a broken pipe does.
+      this.#speakLast(() => this.#broken(error));
+    });
+  }
+
+  #readLine(line: Buffer): void {
+    if (this.#end !== undefined) return;
+    const fault = readMessages(line, this.settings.limits.jsonDepth, (message) => {
+      if (this.#end === undefined) this.#receive(message);
+    });
+    if (fault === undefined || this.#end !== undefined) return;
+    this.#garbageLines += 1;
+    const { name, logger } = this.settings;
+    logger.debug("backend printed something that is ignored", {
+      backend: name,
+      reason: fault.sentence,
+      count: this.#garbageLines,
+    });
+    if (this.#garbageLines <= MAX_GARBAGE_LINES) return;
+    const sentence = `printed more than ${MAX_GARBAGE_LINES} lines that are not MCP messages`;
+    this.#giveUp(backendError(name, "backend_protocol", sentence, { executionState: "unknown" }));
+  }
+
+  #receive(message: BackendMessage): void {
+    const { id, method, params } = message.message;
+    if (method === undefined) {
+      if (id !== undefined) this.#calls.get(id)?.settle(message);
+      return;
+    }
+    if (method === "notifications/progress") {
+      const token = params?.["progressToken"];
+      const call = token === undefined ? undefined : this.#callWithToken(token);
+      if (call !== undefined) {
+        call.progress(message);
+        return;
+      }
+    }
+    if (id !== undefined) this.waits.begin(id, this.#clocks());
+    this.#listener.unsolicited(message);
+  }
+
+  #callWithToken(token: unknown): StdioCall | undefined {
+    for (const call of this.#calls.values()) if (call.progressToken === token) return call;
+    return undefined;
+  }
+
+  #clocks(): readonly StdioCall["clock"][] {
+    return [...this.#calls.values()].map(({ clock }) => clock);
+  }
+
+  #exited(cause: ExitCause): void {
+    if (this.#end !== undefined) return;
+    const { name } = this.settings;
+    const stderr = this.#stderr.lines.join("\n");
+    this.#lastWords?.cancel();
+    this.#speakLast(() =>
+      backendError(name, "backend_closed", describeExit(cause), {
+        executionState: "unknown",
+        ...(stderr !== "" && { cause: new Error(`last lines on stderr:\n${stderr}`) }),
+      }),
+    );
+    if (this.#group.stdout.closed) this.#lastWordsSpoken();
+  }
+
+  /** Ends with that error, once what may still be in the pipe has been read. */
+  #speakLast(toError: () => VmcpError): void {
+    this.#pendingEnd = toError;
+    this.#lastWords = DEADLINES.add(LAST_WORDS_MS, () => this.#lastWordsSpoken());
+  }
+
+  #lastWordsSpoken(): void {
+    this.#lastWords?.cancel();
+    this.#lastWords = undefined;
+    if (this.#pendingEnd === undefined || this.#end !== undefined) return;
+    this.#reader.end();
+    this.#giveUp(this.#pendingEnd());
+  }
+
+  #tooLarge(): void {
+    const { name, limits } = this.settings;
+    const sentence = `sent a line of more than ${limits.stdioLineBytes} bytes`;
+    this.#giveUp(backendError(name, "backend_too_large", sentence, { executionState: "unknown" }));
+  }
+
+  /** The channel ends by itself: nothing polite is left to be done to the child. */
+  #giveUp(error: VmcpError): void {
+    this.#ended(error);
+    this.#group.kill();
+  }
+
+  #ended(error: VmcpError): void {
+    if (this.#end !== undefined) return;
+    this.#end = error;
+    this.#lastWords?.cancel();
+    this.#writer.fail(error);
+    for (const call of this.#calls.values()) call.fail(error);
+    if (!this.#isClosed) this.#listener.lost(error);
+  }
+
+  #refusal(id: RequestId): VmcpError | undefined {
+    if (!this.#calls.has(id)) return undefined;
+    const sentence = "is already working on a request with that id";
+    return backendError(this.settings.name, "invalid_request", sentence, {
+      executionState: "not_executed",
+    });
+  }
+
+  #busy(): VmcpError {
+    const sentence = "does not read what it is sent; try again later";
+    return backendError(this.settings.name, "backend_busy", sentence, {
+      executionState: "not_executed",
+    });
+  }
+
+  #broken(cause: Error): VmcpError {
+    const sentence = "closed its input";
+    return backendError(this.settings.name, "backend_closed", sentence, {
+      executionState: "unknown",
+      cause,
+    });
+  }
+}

@@ -1,0 +1,198 @@
+import type { Dispatcher } from "undici";
+import { VmcpError } from "../../domain/errors.ts";
+import { DEADLINES } from "../../lib/deadlines.ts";
+import {
+  ENDED_EXCHANGE,
+  type AnswerSink,
+  type Exchange,
+  type OutboundRequest,
+} from "../../mcp/exchange.ts";
+import { needsVersionHeader } from "../../mcp/revisions.ts";
+import { ClientWaits } from "../client-waits.ts";
+import { closedByGatewayError } from "../failures.ts";
+import type { BackendSettings } from "../options.ts";
+import type { Channel, ConnectionListener } from "../ports.ts";
+import type { Endpoint } from "./endpoint.ts";
+import { HttpExchange, type HttpRoute } from "./http-exchange.ts";
+import { NotificationStream } from "./notification-stream.ts";
+import { requestOnce } from "./request-once.ts";
+
+/** How long closing waits for the backend to hear of it, and for calls that are about to end anyway. */
+const CLOSE_MS = 2_000;
+
+/** Messages are accepted at once or not at all: few connections carry those of all sessions. */
+const SEND_MS = 30_000;
+
+/** What a session id may consist of (streamable HTTP, "Session Management"); the length is our own limit. */
+const SESSION_ID = /^[\x21-\x7e]{1,4096}$/;
+
+type Life = "open" | "lost" | "closed";
+
+/** The channel to one backend session over streamable HTTP. It owns no socket: those are the pools'. */
+export class HttpChannel implements Channel, HttpRoute {
+  readonly settings: BackendSettings;
+  readonly path: string;
+  readonly isTls: boolean;
+  readonly calls: Dispatcher;
+  readonly waits = new ClientWaits();
+  requestHeaders: string[];
+  readonly #endpoint: Endpoint;
+  readonly #listener: ConnectionListener;
+  readonly #live = new Set<HttpExchange>();
+  readonly #notifications: NotificationStream;
+  #life: Life = "open";
+  #backendSessionId: string | undefined;
+  #revision: string | undefined;
+  #onIdle: (() => void) | undefined;
+  #disposal: Promise<void> | undefined;
+
+  constructor(settings: BackendSettings, endpoint: Endpoint, listener: ConnectionListener) {
+    this.settings = settings;
+    this.path = endpoint.path;
+    this.isTls = endpoint.isTls;
+    this.calls = endpoint.pools.calls;
+    this.requestHeaders = endpoint.requestHeaders;
+    this.#endpoint = endpoint;
+    this.#listener = listener;
+    this.#notifications = new NotificationStream({
+      settings,
+      streams: endpoint.pools.streams,
+      path: endpoint.path,
+      headers: () => this.#headers("text/event-stream"),
+      hasSession: () => this.#backendSessionId !== undefined,
+      receive: (message) => {
+        const { id, method } = message.message;
+        if (method !== undefined && id !== undefined) this.waits.begin(id, this.#clocks());
+        if (this.#life === "open") this.#listener.unsolicited(message);
+      },
+      lost: (error) => this.lost(error),
+    });
+  }
+
+  get backendSessionId(): string | undefined {
+    return this.#backendSessionId;
+  }
+
+  forward(request: OutboundRequest, sink: AnswerSink): Exchange {
+    if (this.#life === "closed") {
+      const error = closedByGatewayError(this.settings.name, false);
+      queueMicrotask(() => sink.fail(error));
+      return ENDED_EXCHANGE;
+    }
+    const exchange = new HttpExchange(this, request, sink);
+    this.#live.add(exchange);
+    exchange.start();
+    return exchange;
+  }
+
+  async send(message: Buffer): Promise<void> {
+    if (this.#life === "closed") throw closedByGatewayError(this.settings.name, false);
+    this.waits.sent(message);
+    try {
+      await this.#post(message, Math.min(SEND_MS, this.settings.timeouts.callMs));
+    } catch (thrown) {
+      const error = VmcpError.from(thrown);
+      if (error.code === "backend_session_lost") this.lost(error);
+      throw error;
+    }
+  }
+
+  tell(message: Buffer): void {
+    // Nobody waits for it: the backend may have gone, or may not know what it is about any more.
+    this.#post(message, CLOSE_MS).catch(() => {});
+  }
+
+  openNotifications(): void {
+    if (this.#life === "open") this.#notifications.open();
+  }
+
+  adopt(sessionId: string | undefined): boolean {
+    if (sessionId !== undefined && !SESSION_ID.test(sessionId)) return false;
+    this.#backendSessionId = sessionId;
+    this.requestHeaders = this.#headers();
+    return true;
+  }
+
+  agree(revision: string): void {
+    this.#revision = revision;
+    this.requestHeaders = this.#headers();
+  }
+
+  lost(error: VmcpError): void {
+    if (this.#life !== "open") return;
+    this.#life = "lost";
+    this.#notifications.close();
+    this.#listener.lost(error);
+  }
+
+  ended(exchange: HttpExchange): void {
+    this.#live.delete(exchange);
+    this.waits.forget(exchange.clock);
+    if (this.#live.size === 0) this.#onIdle?.();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposal ??= this.#close();
+    await this.#disposal;
+  }
+
+  async #close(): Promise<void> {
+    const wasLost = this.#life === "lost";
+    this.#life = "closed";
+    this.#notifications.close();
+    // Calls beside the one that met the loss are about to meet it too, and then may safely be sent again.
+    if (wasLost) await this.#idle();
+    for (const exchange of this.#live) {
+      exchange.end(closedByGatewayError(this.settings.name, exchange.isWritten));
+    }
+    if (!wasLost && this.#backendSessionId !== undefined) await this.#endSession();
+  }
+
+  async #idle(): Promise<void> {
+    if (this.#live.size === 0) return;
+    await new Promise<void>((resolve) => {
+      const deadline = DEADLINES.add(CLOSE_MS, resolve);
+      this.#onIdle = () => {
+        deadline.cancel();
+        resolve();
+      };
+    });
+    this.#onIdle = undefined;
+  }
+
+  /** A backend may refuse to end sessions (405) or be gone: both end the session as far as we can. */
+  async #endSession(): Promise<void> {
+    const { path, requestHeaders: headers } = this;
+    await this.#once({ path, method: "DELETE", headers }, CLOSE_MS).catch(() => {});
+  }
+
+  async #post(message: Buffer, timeoutMs: number): Promise<void> {
+    const { path, requestHeaders: headers } = this;
+    await this.#once({ path, method: "POST", headers, body: message }, timeoutMs);
+  }
+
+  async #once(request: Dispatcher.DispatchOptions, timeoutMs: number): Promise<void> {
+    await requestOnce(this.#endpoint.pools.control, request, {
+      backend: this.settings.name,
+      isTls: this.isTls,
+      hasSession: this.#backendSessionId !== undefined,
+      timeoutMs,
+    });
+  }
+
+  #clocks(): readonly HttpExchange["clock"][] {
+    return [...this.#live].map(({ clock }) => clock);
+  }
+
+  #headers(accept?: string): string[] {
+    const headers = [...this.#endpoint.requestHeaders];
+    // The endpoint's own list begins with the media types of a POST.
+    if (accept !== undefined) headers.splice(0, 4, "accept", accept);
+    if (this.#backendSessionId !== undefined)
+      headers.push("mcp-session-id", this.#backendSessionId);
+    if (this.#revision !== undefined && needsVersionHeader(this.#revision)) {
+      headers.push("mcp-protocol-version", this.#revision);
+    }
+    return headers;
+  }
+}

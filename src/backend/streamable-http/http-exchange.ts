@@ -1,0 +1,412 @@
+import { gunzip } from "node:zlib";
+import type { Dispatcher } from "undici";
+import { VmcpError } from "../../domain/errors.ts";
+import { DEADLINES, type Deadline } from "../../lib/deadlines.ts";
+import type { AnswerSink, BackendMessage, Exchange, OutboundRequest } from "../../mcp/exchange.ts";
+import { encodeNotification } from "../../mcp/json-rpc.ts";
+import { SseParser, type SseEvent } from "../../mcp/sse.ts";
+import { CallClock, type ClockExpiry } from "../call-clock.ts";
+import type { ClientWaits } from "../client-waits.ts";
+import { expiryError, notMcpError } from "../failures.ts";
+import { backendError, toConnectionError } from "../node-errors.ts";
+import type { BackendSettings } from "../options.ts";
+import { faultOfAnswer, readMessages, type Fault } from "../read-messages.ts";
+import { describeHead, readHead, statusError, type ResponseHead } from "./response-head.ts";
+
+/** An error's body is looked at for a JSON-RPC error, and never for more than this. */
+const MAX_ERROR_BODY_BYTES = 65_536;
+
+/** What may still come once an answer is known, so that its connection can be used again. */
+const MAX_DRAIN_BYTES = 65_536;
+const MAX_DRAIN_MS = 2_000;
+
+/** Clients match on this code to open a new session; with it a 404 is about the session and not the call. */
+const SESSION_NOT_FOUND = -32_001;
+
+/** What an exchange needs of the channel that it belongs to. */
+export interface HttpRoute {
+  readonly settings: BackendSettings;
+  readonly path: string;
+  readonly isTls: boolean;
+  readonly calls: Dispatcher;
+  readonly waits: ClientWaits;
+  /** Names and values in turn; never changed once a request carries it. */
+  readonly requestHeaders: string[];
+  readonly backendSessionId: string | undefined;
+  /** Takes what the answer to `initialize` says of the session; false if no session can be called that. */
+  adopt(sessionId: string | undefined): boolean;
+  /** Sends a notification without waiting for its fate. */
+  tell(message: Buffer): void;
+  lost(error: VmcpError): void;
+  /** The exchange told its sink everything, or its sink wants to hear no more. */
+  ended(exchange: HttpExchange): void;
+}
+
+/**
+ * One request over HTTP and the way its answer takes: a JSON body, or a stream of events until the answer.
+ *
+ * It is its own handler for the HTTP client, in the form which that client calls without wrapping it. All
+ * transitions of a request's life are in this class: waiting, answering (by body or stream), over, drained.
+ */
+export class HttpExchange implements Exchange {
+  readonly clock: CallClock;
+  readonly #route: HttpRoute;
+  readonly #request: OutboundRequest;
+  readonly #sink: AnswerSink;
+  #phase: "waiting" | "body" | "stream" | "over" = "waiting";
+  #isStarting = false;
+  #abort: (() => void) | undefined;
+  #isWritten = false;
+  #head: ResponseHead | undefined;
+  #spokeJsonRpc = false;
+  #chunks: Buffer[] = [];
+  #receivedBytes = 0;
+  #parser: SseParser | undefined;
+  #heldEvents: readonly SseEvent[] = NO_EVENTS;
+  #isTaking = false;
+  #isPaused = false;
+  #isBodyPaused = false;
+  #resumeBody: (() => void) | undefined;
+  #drainDeadline: Deadline | undefined;
+
+  constructor(route: HttpRoute, request: OutboundRequest, sink: AnswerSink) {
+    this.#route = route;
+    this.#request = request;
+    this.#sink = sink;
+    this.clock = new CallClock(route.settings.timeouts, request.timeoutMs, (expiry, afterMs) =>
+      this.#expire(expiry, afterMs),
+    );
+  }
+
+  start(): void {
+    const { path, requestHeaders, calls } = this.#route;
+    this.#isStarting = true;
+    calls.dispatch(
+      { path, method: "POST", headers: requestHeaders, body: this.#request.bytes },
+      this,
+    );
+    this.#isStarting = false;
+  }
+
+  /** Ends the exchange from our side and says why; the backend is told. */
+  end(error: VmcpError): void {
+    if (this.#phase === "over") return;
+    this.#leave(error.message);
+    this.#sink.fail(error);
+  }
+
+  cancel(reason: string): void {
+    if (this.#phase !== "over") this.#leave(reason);
+  }
+
+  pause(): void {
+    this.#isPaused = true;
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    if (!this.#isBodyPaused) return;
+    this.#takeHeld();
+    this.#continueBody();
+  }
+
+  /** Whether a byte of the request may have left: an end before that proves that nothing ran. */
+  get isWritten(): boolean {
+    return this.#isWritten;
+  }
+
+  onConnect(abort: (error?: Error) => void): void {
+    // Thrown here the request is dropped and the connection kept; aborting would close the connection.
+    if (this.#phase === "over") throw new VmcpError("cancelled", "The request is no longer wanted");
+    this.#abort = abort;
+    this.#isWritten = true;
+  }
+
+  onHeaders(status: number, rawHeaders: Buffer[], resume: () => void): boolean {
+    if (status < 200) return true;
+    this.#resumeBody = resume;
+    if (this.#phase === "over") return true;
+    const head = readHead(status, rawHeaders);
+    this.#head = head;
+    if (status === 200) this.#accept(head);
+    else this.#refuse(head);
+    return true;
+  }
+
+  onData(chunk: Buffer): boolean {
+    this.#receivedBytes += chunk.length;
+    if (this.#phase === "stream") {
+      this.#parse(chunk);
+      this.#isBodyPaused = this.#isPaused && !this.#isOver();
+    } else if (this.#phase === "body") {
+      this.#collect(chunk);
+    } else if (this.#receivedBytes > MAX_DRAIN_BYTES) {
+      this.#abort?.();
+    }
+    return !this.#isBodyPaused;
+  }
+
+  onComplete(): void {
+    this.#abort = undefined;
+    this.#drainDeadline?.cancel();
+    if (this.#phase === "stream") this.#streamEnded();
+    else if (this.#phase === "body") this.#bodyEnded();
+    else if (this.#phase === "waiting") this.#failProtocol("answered without a message");
+  }
+
+  onError(thrown: Error): void {
+    this.#abort = undefined;
+    this.#drainDeadline?.cancel();
+    if (this.#phase === "over") return;
+    const { settings, isTls } = this.#route;
+    const error = toConnectionError(settings.name, thrown, { isWritten: this.#isWritten, isTls });
+    // The one who asked must have its exchange in hand before the sink hears of the end.
+    if (this.#isStarting) queueMicrotask(() => this.#fail(error));
+    else this.#fail(error);
+  }
+
+  #accept(head: ResponseHead): void {
+    const isJson = head.mediaType === "application/json";
+    if (this.#isInitialize() && !this.#route.adopt(head.sessionId)) {
+      this.#failProtocol("names its session by an id that is not visible ASCII");
+    } else if (head.mediaType === "text/event-stream" && head.contentEncoding === "") {
+      this.#phase = "stream";
+      this.#parser = new SseParser({ maxEventBytes: this.#route.settings.limits.sseEventBytes });
+    } else if (head.contentEncoding !== "" && head.contentEncoding !== "gzip") {
+      this.#failProtocol("answered in an encoding that it was not asked for");
+    } else if (isJson || head.contentEncoding === "gzip") {
+      this.#phase = "body";
+      this.#checkSize(head.contentLength ?? 0);
+    } else {
+      this.#failProtocol("answered with neither JSON nor an event stream");
+    }
+  }
+
+  /** Any status but 200. Those that say something by themselves are not asked for their body. */
+  #refuse(head: ResponseHead): void {
+    const { status } = head;
+    const speaksForItself = status < 400 || status === 401 || status === 403 || status === 429;
+    if (speaksForItself || head.mediaType !== "application/json" || head.contentEncoding !== "") {
+      this.#failByStatus(head);
+    } else {
+      this.#phase = "body";
+      this.#checkSize(head.contentLength ?? 0);
+    }
+  }
+
+  #collect(chunk: Buffer): void {
+    this.#chunks.push(chunk);
+    this.#checkSize(this.#receivedBytes);
+  }
+
+  #checkSize(bytes: number): void {
+    const isAnswer = this.#head?.status === 200;
+    const limit = isAnswer ? this.#route.settings.limits.responseBytes : MAX_ERROR_BODY_BYTES;
+    if (bytes <= limit) return;
+    this.#chunks = [];
+    if (isAnswer) this.#failTooLarge(`answered with more than ${limit} bytes`);
+    else if (this.#head !== undefined) this.#failByStatus(this.#head);
+    this.#abort?.();
+  }
+
+  #bodyEnded(): void {
+    const [first, ...rest] = this.#chunks;
+    const bytes = first !== undefined && rest.length === 0 ? first : Buffer.concat(this.#chunks);
+    this.#chunks = [];
+    if (this.#head?.contentEncoding === "gzip") this.#inflate(bytes);
+    else this.#readBody(bytes);
+  }
+
+  /** Not asked for, but some servers compress whatever they are told; the cap counts what comes out. */
+  #inflate(bytes: Buffer): void {
+    const maxOutputLength = this.#route.settings.limits.responseBytes;
+    gunzip(bytes, { maxOutputLength }, (error, inflated) => {
+      if (this.#phase === "over") return;
+      if (error === null) this.#readBody(inflated);
+      else if ("code" in error && error.code === "ERR_BUFFER_TOO_LARGE") {
+        this.#failTooLarge(`answered with more than ${maxOutputLength} bytes`);
+      } else this.#failProtocol("answered with a body that cannot be decoded");
+    });
+  }
+
+  #readBody(bytes: Buffer): void {
+    const head = this.#head;
+    if (head === undefined) return;
+    const { jsonDepth } = this.#route.settings.limits;
+    if (head.status === 200) {
+      const fault = readMessages(bytes, jsonDepth, (message) => this.#receive(message));
+      if (!this.#isOver()) this.#failFault(fault ?? NO_ANSWER);
+      return;
+    }
+    readMessages(bytes, jsonDepth, (message) => this.#receiveRefusal(message));
+    if (!this.#isOver()) this.#failByStatus(head);
+  }
+
+  #receiveRefusal(answer: BackendMessage): void {
+    const { id, error } = answer.message;
+    this.#spokeJsonRpc = error !== undefined;
+    const isAboutSession = this.#head?.status === 404 && error?.code === SESSION_NOT_FOUND;
+    if (id === this.#request.id && error !== undefined && !isAboutSession) this.#settle(answer);
+  }
+
+  #parse(chunk: Buffer): void {
+    if (this.#parser === undefined) return;
+    let events: readonly SseEvent[];
+    try {
+      events = this.#parser.push(chunk);
+    } catch {
+      const { sseEventBytes } = this.#route.settings.limits;
+      this.#failTooLarge(`sent an event of more than ${sseEventBytes} bytes`);
+      this.#abort?.();
+      return;
+    }
+    this.#heldEvents = this.#heldEvents.length === 0 ? events : [...this.#heldEvents, ...events];
+    this.#takeHeld();
+  }
+
+  /** Hands on what has come, until it is used up or the reader asks for a pause. */
+  #takeHeld(): void {
+    if (this.#isTaking) return;
+    this.#isTaking = true;
+    let taken = 0;
+    for (const event of this.#heldEvents) {
+      if (this.#isPaused || this.#isOver()) break;
+      taken += 1;
+      this.#take(event);
+    }
+    this.#heldEvents =
+      taken === this.#heldEvents.length ? NO_EVENTS : this.#heldEvents.slice(taken);
+    this.#isTaking = false;
+  }
+
+  #take({ event, data }: SseEvent): void {
+    if (data.length === 0 || (event !== undefined && event !== "message")) return;
+    const { jsonDepth } = this.#route.settings.limits;
+    const fault = readMessages(data, jsonDepth, (message) => this.#receive(message));
+    if (fault !== undefined && !this.#isOver()) this.#failFault(fault);
+  }
+
+  #receive(message: BackendMessage): void {
+    if (this.#isOver()) return;
+    if (message.message.method !== undefined) this.#relay(message);
+    else if (message.message.id === this.#request.id) this.#settle(message);
+    else this.#failProtocol("answered with the id of another request");
+  }
+
+  #relay(event: BackendMessage): void {
+    const { id, method, params } = event.message;
+    if (method === "notifications/progress") {
+      // A token that this call did not give belongs to nobody here, and perhaps to another session.
+      const token = params?.["progressToken"];
+      if (token === undefined || token !== this.#request.progressToken) return;
+      this.clock.progress();
+    } else if (id !== undefined) {
+      this.#route.waits.begin(id, [this.clock]);
+    }
+    if (!this.#sink.event(event)) this.#isPaused = true;
+  }
+
+  #settle(answer: BackendMessage): void {
+    const fault = faultOfAnswer(answer.message);
+    if (fault !== undefined) {
+      this.#failFault(fault);
+      return;
+    }
+    this.#finish();
+    this.#sink.answer(answer);
+  }
+
+  /** A broken stream loses the answer: this is where a later `Last-Event-ID` request would take over. */
+  #streamEnded(): void {
+    const { name } = this.#route.settings;
+    this.#fail(
+      backendError(name, "backend_closed", "ended its stream before it answered", {
+        executionState: "unknown",
+      }),
+    );
+  }
+
+  #expire(expiry: ClockExpiry, afterMs: number): void {
+    const { name } = this.#route.settings;
+    this.end(expiryError(name, expiry, afterMs, this.#isWritten ? "unknown" : "not_executed"));
+  }
+
+  #failProtocol(sentence: string): void {
+    this.#failFault({ sentence, executionState: "unknown" });
+  }
+
+  #failFault({ sentence, executionState }: Fault): void {
+    const { name } = this.#route.settings;
+    this.#fail(backendError(name, "backend_protocol", sentence, { executionState }));
+  }
+
+  #failTooLarge(sentence: string): void {
+    const { name } = this.#route.settings;
+    this.#fail(backendError(name, "backend_too_large", sentence, { executionState: "unknown" }));
+  }
+
+  #failByStatus(head: ResponseHead): void {
+    const { settings, backendSessionId } = this.#route;
+    this.#fail(statusError(settings.name, head, backendSessionId !== undefined));
+  }
+
+  #fail(error: VmcpError): void {
+    if (this.#phase === "over") return;
+    this.#finish();
+    if (error.code === "backend_session_lost") this.#route.lost(error);
+    this.#sink.fail(this.#isInitialize() ? this.#explain(error) : error);
+  }
+
+  /** The first request meets URLs that are no MCP endpoint at all; then that is what is wrong. */
+  #explain(error: VmcpError): VmcpError {
+    const head = this.#head;
+    const isForeign = error.code === "backend_protocol" || error.code === "backend_http_4xx";
+    if (head === undefined || !isForeign || this.#spokeJsonRpc) return error;
+    return notMcpError(this.#route.settings.name, describeHead(head), error);
+  }
+
+  /** Over, and whatever the response still holds is read away so that the connection can be used again. */
+  #finish(): void {
+    this.#close();
+    if (this.#abort === undefined || this.#resumeBody === undefined) return;
+    this.#receivedBytes = 0;
+    this.#drainDeadline = DEADLINES.add(MAX_DRAIN_MS, () => this.#abort?.());
+    this.#continueBody();
+  }
+
+  /** Over before the answer: the request is broken off, and the backend hears that nobody waits for it. */
+  #leave(reason: string): void {
+    this.#close();
+    if (!this.#isWritten) return;
+    if (!this.#isInitialize()) {
+      const params = { requestId: this.#request.id, reason };
+      this.#route.tell(encodeNotification("notifications/cancelled", params));
+    }
+    this.#abort?.();
+  }
+
+  #close(): void {
+    this.#phase = "over";
+    this.clock.stop();
+    this.#heldEvents = NO_EVENTS;
+    this.#route.ended(this);
+  }
+
+  #continueBody(): void {
+    if (!this.#isBodyPaused || (this.#isPaused && !this.#isOver())) return;
+    this.#isBodyPaused = false;
+    // The client's parser must not be resumed from within another request's data.
+    if (this.#resumeBody !== undefined) queueMicrotask(this.#resumeBody);
+  }
+
+  #isOver(): boolean {
+    return this.#phase === "over";
+  }
+
+  #isInitialize(): boolean {
+    return this.#request.method === "initialize";
+  }
+}
+
+const NO_EVENTS: readonly SseEvent[] = [];
+const NO_ANSWER: Fault = { sentence: "sent no answer", executionState: "unknown" };
