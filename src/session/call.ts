@@ -1,0 +1,151 @@
+import { VmcpError } from "../domain/errors.ts";
+import {
+  ENDED_EXCHANGE,
+  type AnswerSink,
+  type BackendMessage,
+  type Exchange,
+  type OutboundRequest,
+} from "../mcp/exchange.ts";
+import type { JsonRpcMessage } from "../mcp/json-rpc.ts";
+import { withResultMeta } from "../mcp/result-meta.ts";
+import type { BackendConnection } from "./backend-connection.ts";
+import type { BackendLink } from "./backend-link.ts";
+
+/** Marks an answer that came from a backend which had lost its state in between. */
+const REINITIALIZED = "backend_reinitialized";
+
+/** Failures after which the call may go to a new connection, where it is certain that it did not run. */
+const REPLAYABLE: ReadonlySet<string> = new Set(["backend_session_lost", "backend_closed"]);
+
+/** What a call tells the session it belongs to. */
+export interface CallHost {
+  /** A message of the backend that the client may not see, or not as it is: undefined where nothing is left to pass on. */
+  admitEvent(call: Call, event: BackendMessage): BackendMessage | undefined;
+  answered(call: Call, answer: BackendMessage): void;
+  /** The call is over, one way or another. Comes exactly once, before the sink hears of it. */
+  ended(call: Call): void;
+}
+
+/**
+ * One request of the client on its way to one backend.
+ *
+ * It waits for a link that is still connecting, goes once to a new connection if the old one was gone before
+ * the backend ran it, and ends exactly once.
+ */
+export class Call implements AnswerSink, Exchange {
+  readonly link: BackendLink;
+  readonly request: OutboundRequest;
+  readonly #host: CallHost;
+  readonly #sink: AnswerSink;
+  #connection: BackendConnection | undefined;
+  #exchange: Exchange = ENDED_EXCHANGE;
+  #isOver = false;
+  #isReplayed = false;
+  /** The backend had lost its state before it ran this call. */
+  #isAfterLoss = false;
+  #isPaused = false;
+
+  constructor(host: CallHost, link: BackendLink, request: OutboundRequest, sink: AnswerSink) {
+    this.#host = host;
+    this.link = link;
+    this.request = request;
+    this.#sink = sink;
+  }
+
+  /** The connection that carries the call; undefined while it waits for one. */
+  get connection(): BackendConnection | undefined {
+    return this.#connection;
+  }
+
+  start(): void {
+    const connection = this.link.connection;
+    if (connection === undefined) void this.#startWhenReady();
+    else this.#sendOn(connection);
+  }
+
+  event(message: BackendMessage): boolean {
+    if (this.#isOver) return true;
+    const admitted = this.#host.admitEvent(this, message);
+    return admitted === undefined || this.#sink.event(admitted);
+  }
+
+  answer(answer: BackendMessage): void {
+    if (!this.#end()) return;
+    this.#host.answered(this, answer);
+    const isMarked = this.link.takeUntoldLoss() || this.#isAfterLoss;
+    this.#sink.answer(isMarked ? marked(answer) : answer);
+  }
+
+  fail(error: VmcpError): void {
+    if (this.#isOver) return;
+    const isReplayable = error.executionState === "not_executed" && REPLAYABLE.has(error.code);
+    if (isReplayable && !this.#isReplayed) {
+      this.#isReplayed = true;
+      this.#leaveLostSession(error);
+      void this.#startWhenReady();
+      return;
+    }
+    if (this.#end()) this.#sink.fail(error);
+  }
+
+  cancel(reason: string): void {
+    if (this.#end()) this.#exchange.cancel(reason);
+  }
+
+  pause(): void {
+    this.#isPaused = true;
+    this.#exchange.pause();
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    this.#exchange.resume();
+  }
+
+  /** Ends the call from our side: the backend is told, and so is the client. */
+  abort(error: VmcpError): void {
+    if (!this.#end()) return;
+    this.#exchange.cancel(error.message);
+    this.#sink.fail(error);
+  }
+
+  /** The link must not hand out the same dead connection again. */
+  #leaveLostSession(error: VmcpError): void {
+    if (error.code !== "backend_session_lost" || this.#connection === undefined) return;
+    this.#isAfterLoss = true;
+    this.link.lose(this.#connection, error);
+  }
+
+  async #startWhenReady(): Promise<void> {
+    this.#connection = undefined;
+    try {
+      const connection = await this.link.ready();
+      if (!this.#isOver) this.#sendOn(connection);
+    } catch (error) {
+      if (this.#end()) this.#sink.fail(VmcpError.from(error));
+    }
+  }
+
+  #sendOn(connection: BackendConnection): void {
+    this.#connection = connection;
+    this.#exchange = connection.forward(this.request, this);
+    if (this.#isPaused) this.#exchange.pause();
+  }
+
+  #end(): boolean {
+    if (this.#isOver) return false;
+    this.#isOver = true;
+    this.#host.ended(this);
+    return true;
+  }
+}
+
+function marked(answer: BackendMessage): BackendMessage {
+  const bytes = withResultMeta(answer.bytes, REINITIALIZED, "true");
+  return { bytes, message: parseMessage(bytes) };
+}
+
+function parseMessage(bytes: Buffer): JsonRpcMessage {
+  // The connection has already read these bytes as a message; only a member was added since.
+  return JSON.parse(bytes.toString()) as JsonRpcMessage;
+}

@@ -1,0 +1,509 @@
+import type { BackendCapabilities } from "../aggregation/aggregate.ts";
+import type { CapabilitySet } from "../domain/capabilities.ts";
+import { VmcpError } from "../domain/errors.ts";
+import type { BackendName, SessionId } from "../domain/ids.ts";
+import { subjectOf, type Identity } from "../domain/identity.ts";
+import { isJsonObject, type JsonObject } from "../domain/json.ts";
+import type { Logger } from "../domain/logger.ts";
+import type { Advertised, Route } from "../domain/routing-table.ts";
+import type { Semaphore } from "../lib/semaphore.ts";
+import type { AnswerSink, BackendMessage, Exchange, OutboundRequest } from "../mcp/exchange.ts";
+import type {
+  InboundNotification,
+  InboundRequest,
+  InboundResponse,
+} from "../mcp/inbound-message.ts";
+import { encodeRequest, OWN_ID_PREFIX, type RequestId } from "../mcp/json-rpc.ts";
+import { AdmissionGate } from "./admission-gate.ts";
+import type { BackendConnection, ClientProfile, SessionBackend } from "./backend-connection.ts";
+import { BackendLink } from "./backend-link.ts";
+import { Call, type CallHost } from "./call.ts";
+import type { CallLimits } from "./call-limits.ts";
+import { clientKindOf, type Catalogues } from "./catalogues.ts";
+import { ClientRequests } from "./client-requests.ts";
+import type { AttachedStream, BackendStanding, ClientStream, EdgeSession } from "./edge-session.ts";
+import { Outbox } from "./outbox.ts";
+import { Relisting } from "./relisting.ts";
+import type {
+  AdvertisedCapability,
+  CallOptions,
+  PromptResult,
+  ReadResult,
+  ToolCallResult,
+} from "./session.ts";
+import { SessionCaller } from "./session-caller.ts";
+import { SessionRoutes } from "./session-routes.ts";
+import { LIST_NAMES, type ListName, type View, type Views } from "./view.ts";
+
+export interface LiveSessionOptions {
+  readonly id: SessionId;
+  readonly identity: Identity;
+  readonly client: ClientProfile;
+  readonly backends: readonly SessionBackend[];
+  readonly catalogues: Catalogues;
+  readonly views: Pick<Views, "of">;
+  /** Permits of the whole process to connect to a backend. */
+  readonly processSlots: Semaphore;
+  /** Permits of this session to connect to a backend. */
+  readonly sessionSlots: Semaphore;
+  readonly startTimeoutMs: number;
+  readonly drainDeadlineMs: number;
+  readonly clientAnswerTimeoutMs: number;
+  readonly maxCallsInFlight: number;
+  /** Shared by all sessions. */
+  readonly callLimits: CallLimits;
+  readonly now: () => number;
+  readonly logger: Logger;
+}
+
+/** The notification that says so when a list has changed. Templates have none of their own. */
+const LIST_CHANGED: Readonly<Record<ListName, string>> = {
+  tools: "notifications/tools/list_changed",
+  prompts: "notifications/prompts/list_changed",
+  resources: "notifications/resources/list_changed",
+  resourceTemplates: "notifications/resources/list_changed",
+};
+
+const LIST_CHANGED_METHODS: ReadonlySet<string> = new Set(Object.values(LIST_CHANGED));
+
+const LIST_CHANGE_DELAY_MS = 20;
+
+/**
+ * The live half of one client's session: its links to every backend, and what of them the client sees.
+ *
+ * Its lists are resolved over what every configured backend last offered, so that names do not depend on
+ * which backend answered first. Once begun, every change of a list is told to the client.
+ */
+export class LiveSession implements EdgeSession, CallHost {
+  readonly id: SessionId;
+  readonly identity: Identity;
+  readonly client: ClientProfile;
+  readonly createdAtMs: number;
+  readonly #options: LiveSessionOptions;
+  readonly #clientKind: string;
+  readonly #links = new Map<BackendName, BackendLink>();
+  /** What each backend offers this session. */
+  readonly #offered = new Map<BackendName, CapabilitySet>();
+  readonly #gate = new AdmissionGate();
+  readonly #inFlight = new Map<RequestId, Call>();
+  readonly #clientRequests: ClientRequests;
+  readonly #outbox = new Outbox();
+  readonly #routes = new SessionRoutes();
+  readonly #relisting: Relisting;
+  readonly #subscriptions = new Map<string, BackendName>();
+  readonly #caller: SessionCaller;
+  #view: View | undefined;
+  #announced: View | undefined;
+  #announcement: NodeJS.Timeout | undefined;
+  #logLevel: string | undefined;
+  #lastUsedAtMs: number;
+  #ownRequests = 0;
+  #closing: Promise<void> | undefined;
+
+  constructor(options: LiveSessionOptions) {
+    this.id = options.id;
+    this.identity = options.identity;
+    this.client = options.client;
+    this.createdAtMs = options.now();
+    this.#lastUsedAtMs = this.createdAtMs;
+    this.#options = options;
+    this.#clientKind = clientKindOf(options.client, options.identity);
+    this.#clientRequests = new ClientRequests({
+      clientCapabilities: options.client.capabilities,
+      answerTimeoutMs: options.clientAnswerTimeoutMs,
+    });
+    this.#relisting = new Relisting(async (backend, signal) => this.#relist(backend, signal));
+    this.#caller = new SessionCaller((request, sink) => this.forward(request, sink));
+    for (const backend of options.backends)
+      this.#links.set(backend.name, this.#createLink(backend));
+  }
+
+  get lastUsedAtMs(): number {
+    return this.#lastUsedAtMs;
+  }
+
+  get isBusy(): boolean {
+    return this.#inFlight.size > 0 || this.#outbox.isOpen || this.#clientRequests.pendingCount > 0;
+  }
+
+  get metadata(): Readonly<Record<string, string>> {
+    const subject = subjectOf(this.identity);
+    const connected = [...this.#links.values()]
+      .filter((link) => link.phase === "ready")
+      .map((link) => link.name)
+      .toSorted();
+    return {
+      ...(subject !== undefined && { "vmcp.identity.subject": subject }),
+      ...(connected.length > 0 && { "vmcp.backend.ids": connected.join(",") }),
+    };
+  }
+
+  get tools(): readonly AdvertisedCapability[] {
+    return this.#currentView().aggregate.tools.map(toAdvertisedCapability);
+  }
+
+  get prompts(): readonly AdvertisedCapability[] {
+    return this.#currentView().aggregate.prompts.map(toAdvertisedCapability);
+  }
+
+  get resources(): readonly AdvertisedCapability[] {
+    return this.#currentView().aggregate.resources.map(toAdvertisedCapability);
+  }
+
+  touch(): void {
+    this.#lastUsedAtMs = this.#options.now();
+  }
+
+  /** Connects to every backend; resolves when each attempt has ended. */
+  async connect(): Promise<void> {
+    await Promise.all([...this.#links.values()].map(async (link) => link.connect()));
+  }
+
+  /** From now on the client is told when a list changes; until now it had none. */
+  begin(): void {
+    this.#announced = this.#currentView();
+  }
+
+  forward(request: InboundRequest, sink: AnswerSink): Exchange {
+    const { id, method, params } = request;
+    this.#lastUsedAtMs = this.#options.now();
+    if (this.#inFlight.has(id)) {
+      throw new VmcpError("invalid_request", "A request with this id is already in flight");
+    }
+    if (this.#inFlight.size >= this.#options.maxCallsInFlight) {
+      throw new VmcpError(
+        "overloaded",
+        `The session has ${this.#options.maxCallsInFlight} calls in flight; wait for one to end`,
+        { retryAfterSeconds: 1 },
+      );
+    }
+    const { backend, bytes } = this.#routes.target(this.#currentView(), request);
+    const link = this.#links.get(backend);
+    if (link === undefined) {
+      throw new VmcpError("no_backend_connection", `Backend "${backend}" has no connection here`);
+    }
+    if (!this.#gate.enter()) throw sessionClosed();
+    try {
+      this.#options.callLimits.enter(backend);
+    } catch (error) {
+      this.#gate.leave();
+      throw error;
+    }
+    const progressToken = progressTokenOf(params);
+    const outbound: OutboundRequest = {
+      id,
+      method,
+      bytes,
+      ...(progressToken !== undefined && { progressToken }),
+    };
+    const call = new Call(this, link, outbound, sink);
+    this.#inFlight.set(id, call);
+    call.start();
+    return call;
+  }
+
+  list(name: ListName): Buffer {
+    this.touch();
+    return this.#currentView().lists[name];
+  }
+
+  notify({ method, params, bytes }: InboundNotification): void {
+    this.touch();
+    switch (method) {
+      case "notifications/initialized":
+        this.#outbox.markInitialized();
+        return;
+      case "notifications/cancelled":
+        this.#cancel(params);
+        return;
+      case "notifications/progress":
+        for (const connection of this.#clientRequests.waitingConnections()) {
+          tell(connection, bytes);
+        }
+        return;
+      case "notifications/roots/list_changed":
+        for (const link of this.#links.values()) {
+          if (link.connection !== undefined) tell(link.connection, bytes);
+        }
+        return;
+      default:
+        this.#options.logger.debug("notification of a client ends here");
+    }
+  }
+
+  answer(response: InboundResponse): void {
+    this.touch();
+    if (!this.#clientRequests.answer(response)) {
+      this.#options.logger.debug("answer of a client that nobody waits for was dropped");
+    }
+  }
+
+  setLogLevel(level: string): void {
+    this.touch();
+    this.#logLevel = level;
+    for (const link of this.#links.values()) this.#replayLogLevel(link);
+  }
+
+  attachStream(stream: ClientStream): AttachedStream {
+    if (this.#closing !== undefined) throw sessionClosed();
+    const attached = this.#outbox.attach(stream);
+    for (const link of this.#links.values()) link.connection?.openNotifications();
+    return attached;
+  }
+
+  backends(): readonly BackendStanding[] {
+    return [...this.#links.values()].map((link) => ({
+      name: link.name,
+      phase: link.phase,
+      greeting: link.connection?.greeting,
+      failure: link.failure,
+    }));
+  }
+
+  retry(backend: BackendName): void {
+    const link = this.#links.get(backend);
+    if (link?.phase === "failed") void link.connect();
+  }
+
+  async callTool(name: string, args: JsonObject, options?: CallOptions): Promise<ToolCallResult> {
+    return this.#caller.callTool(name, args, options);
+  }
+
+  async readResource(uri: string, options?: CallOptions): Promise<ReadResult> {
+    return this.#caller.readResource(uri, options);
+  }
+
+  async getPrompt(name: string, args: JsonObject, options?: CallOptions): Promise<PromptResult> {
+    return this.#caller.getPrompt(name, args, options);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  admitEvent(call: Call, event: BackendMessage): BackendMessage | undefined {
+    const { id, method } = event.message;
+    if (method === undefined) return undefined;
+    if (LIST_CHANGED_METHODS.has(method)) {
+      this.#listsChanged(call.link.name);
+      return undefined;
+    }
+    if (id === undefined) return event;
+    if (call.connection === undefined) return undefined;
+    return this.#clientRequests.accept(call.connection, event);
+  }
+
+  answered(call: Call, { message }: BackendMessage): void {
+    const { method, bytes } = call.request;
+    this.#routes.noteUris(call.link.name, message.result);
+    if (method === "resources/subscribe" && message.result !== undefined) {
+      this.#subscriptions.set(uriIn(bytes), call.link.name);
+      call.connection?.openNotifications();
+    }
+    if (method === "resources/unsubscribe") this.#subscriptions.delete(uriIn(bytes));
+  }
+
+  ended(call: Call): void {
+    this.#inFlight.delete(call.request.id);
+    this.#lastUsedAtMs = this.#options.now();
+    this.#options.callLimits.leave(call.link.name);
+    this.#gate.leave();
+  }
+
+  async #close(): Promise<void> {
+    clearTimeout(this.#announcement);
+    this.#relisting.close();
+    const hasDrained = await this.#gate.closeAndDrain(this.#options.drainDeadlineMs);
+    if (!hasDrained) for (const call of this.#inFlight.values()) call.abort(sessionClosed());
+    this.#clientRequests.close();
+    this.#outbox.close();
+    const results = await Promise.allSettled(
+      [...this.#links.values()].map(async (link) => link[Symbol.asyncDispose]()),
+    );
+    const failures = results.flatMap((result) =>
+      result.status === "rejected" ? [VmcpError.from(result.reason)] : [],
+    );
+    if (failures.length === 0) return;
+    const reasons = failures.map(({ message }) => message).join("; ");
+    throw new VmcpError("internal", `Closing the session failed: ${reasons}`, {
+      cause: new AggregateError(failures),
+    });
+  }
+
+  #createLink(backend: SessionBackend): BackendLink {
+    const { id, identity, client, catalogues, now, logger } = this.#options;
+    return new BackendLink({
+      backend,
+      request: { sessionId: id, identity, client },
+      slots: [this.#options.sessionSlots, this.#options.processSlots],
+      startTimeoutMs: this.#options.startTimeoutMs,
+      closeDeadlineMs: this.#options.drainDeadlineMs,
+      now,
+      logger,
+      knownCapabilities: () => catalogues.fresh(backend.name, this.#clientKind),
+      onReady: (link, capabilities) => this.#linkReady(link, capabilities),
+      onUnsolicited: (link, message) => this.#unsolicited(link, message),
+    });
+  }
+
+  #linkReady(link: BackendLink, fetched: CapabilitySet): void {
+    const capabilities = this.#options.catalogues.remember(link.name, this.#clientKind, fetched);
+    this.#offered.set(link.name, capabilities);
+    this.#viewChanged();
+    this.#replayLogLevel(link);
+    this.#replaySubscriptions(link);
+    if (this.#outbox.isOpen) link.connection?.openNotifications();
+  }
+
+  /** A message that belongs to no call's own stream: it goes where the client expects it most. */
+  #unsolicited(link: BackendLink, message: BackendMessage): void {
+    const { id, method } = message.message;
+    if (method === undefined) return;
+    if (LIST_CHANGED_METHODS.has(method)) {
+      this.#listsChanged(link.name);
+      return;
+    }
+    const calls = [...this.#inFlight.values()].filter((call) => call.link === link);
+    const [oldest] = calls;
+    if (oldest !== undefined && (calls.length === 1 || !this.#outbox.isOpen)) {
+      oldest.event(message);
+      return;
+    }
+    if (id === undefined) {
+      this.#outbox.send(message.bytes);
+      return;
+    }
+    const connection = link.connection;
+    const admitted = connection && this.#clientRequests.accept(connection, message);
+    if (admitted !== undefined) this.#outbox.send(admitted.bytes);
+  }
+
+  #listsChanged(backend: BackendName): void {
+    this.#options.catalogues.invalidate(backend);
+    this.#relisting.request(backend);
+  }
+
+  async #relist(backend: BackendName, signal: AbortSignal): Promise<void> {
+    const connection = this.#links.get(backend)?.connection;
+    if (connection === undefined) return;
+    const fetched = await connection.listCapabilities(signal);
+    if (signal.aborted) return;
+    this.#offered.set(backend, this.#options.catalogues.intern(backend, fetched));
+    this.#viewChanged();
+  }
+
+  #currentView(): View {
+    this.#view ??= this.#options.views.of(this.#sources());
+    return this.#view;
+  }
+
+  #sources(): readonly BackendCapabilities[] {
+    return this.#options.backends.flatMap(({ name }) => {
+      const capabilities =
+        this.#offered.get(name) ?? this.#options.catalogues.lastKnown(name, this.#clientKind);
+      return capabilities === undefined ? [] : [{ backend: name, capabilities }];
+    });
+  }
+
+  /** Several backends often change at once: they are told together, a moment later. */
+  #viewChanged(): void {
+    this.#view = undefined;
+    if (this.#announced === undefined || this.#announcement !== undefined) return;
+    if (this.#closing !== undefined) return;
+    this.#announcement = setTimeout(() => {
+      this.#announcement = undefined;
+      this.#announce();
+    }, LIST_CHANGE_DELAY_MS);
+  }
+
+  #announce(): void {
+    const before = this.#announced;
+    const after = this.#currentView();
+    if (before === undefined || before === after) return;
+    this.#announced = after;
+    this.#routes.viewChanged(before, after, (route) => this.#isOffered(route));
+    for (const name of LIST_NAMES) {
+      if (!before.lists[name].equals(after.lists[name])) {
+        this.#outbox.listChanged(LIST_CHANGED[name]);
+      }
+    }
+  }
+
+  #isOffered({ backend, kind, originalName }: Route): boolean {
+    const offered = this.#offered.get(backend);
+    const candidates = kind === "tool" ? offered?.tools : offered?.prompts;
+    return candidates?.some(({ key }) => key === originalName) === true;
+  }
+
+  #replayLogLevel(link: BackendLink): void {
+    const canLog = link.connection?.greeting.capabilities["logging"] !== undefined;
+    if (this.#logLevel === undefined || !canLog) return;
+    this.#sendOwn(link, "logging/setLevel", { level: this.#logLevel });
+  }
+
+  #replaySubscriptions(link: BackendLink): void {
+    for (const [uri, backend] of this.#subscriptions) {
+      if (backend !== link.name) continue;
+      this.#sendOwn(link, "resources/subscribe", { uri });
+      link.connection?.openNotifications();
+    }
+  }
+
+  /** A request of the gateway's own, whose answer interests nobody. */
+  #sendOwn(link: BackendLink, method: string, params: JsonObject): void {
+    this.#ownRequests += 1;
+    const id = `${OWN_ID_PREFIX}session:${this.#ownRequests}`;
+    link.connection?.forward({ id, method, bytes: encodeRequest(id, method, params) }, DEAF_SINK);
+  }
+
+  #cancel(params: JsonObject | undefined): void {
+    const requestId = params?.["requestId"];
+    if (typeof requestId !== "string" && typeof requestId !== "number") return;
+    const reason = params?.["reason"];
+    this.#inFlight.get(requestId)?.cancel(typeof reason === "string" ? reason : "");
+  }
+}
+
+const DEAF_SINK: AnswerSink = {
+  event: () => true,
+  answer() {},
+  fail() {},
+};
+
+function sessionClosed(): VmcpError {
+  return new VmcpError("session_closed", "The session was closed; open a new one", {
+    executionState: "unknown",
+  });
+}
+
+/** A backend that can no longer be told has already ended its side. */
+function tell(connection: BackendConnection, bytes: Buffer): void {
+  connection.send(bytes).catch(() => {});
+}
+
+function progressTokenOf(params: JsonObject | undefined): RequestId | undefined {
+  const meta = params?.["_meta"];
+  const token = isJsonObject(meta) ? meta["progressToken"] : undefined;
+  return typeof token === "string" || typeof token === "number" ? token : undefined;
+}
+
+function uriIn(bytes: Buffer): string {
+  // The request was routed by this very member, so it is there and a string.
+  const { params } = JSON.parse(bytes.toString()) as { params: { uri: string } };
+  return params.uri;
+}
+
+function toAdvertisedCapability({ route, json }: Advertised): AdvertisedCapability {
+  // The text was made from an item that a backend listed as an object.
+  const value = JSON.parse(json) as JsonObject;
+  const { description, inputSchema } = value;
+  return {
+    name: route.advertisedName,
+    ...(typeof description === "string" && { description }),
+    // An input schema is whatever object the backend sent.
+    ...(typeof inputSchema === "object" && { inputSchema: inputSchema as JsonObject }),
+    json,
+    value,
+  };
+}

@@ -1,0 +1,179 @@
+import type { AggregationSettings } from "../aggregation/settings.ts";
+import { VmcpError } from "../domain/errors.ts";
+import { mintSessionId, parseSessionId, type SessionId } from "../domain/ids.ts";
+import type { Identity } from "../domain/identity.ts";
+import type { Logger } from "../domain/logger.ts";
+import { Semaphore } from "../lib/semaphore.ts";
+import { CallLimits, NO_CALL_LIMITS, type CallLimitOptions } from "./call-limits.ts";
+import type { SessionBackend } from "./backend-connection.ts";
+import type { Catalogues } from "./catalogues.ts";
+import { LiveSession } from "./live-session.ts";
+import type { MakeSessionOptions, MultiSessionFactory } from "./session.ts";
+import { Views } from "./view.ts";
+
+export interface FactoryOptions {
+  readonly catalogues: Catalogues;
+  readonly aggregation: AggregationSettings;
+  readonly now: () => number;
+  readonly logger: Logger;
+  /** Backends that one session connects to at once. Not above zero means the default, 10. */
+  readonly maxStartConcurrency?: number;
+  /** Backends that all sessions connect to at once. Default 64. */
+  readonly maxGlobalStartConcurrency?: number;
+  /** Connect, initialize and lists of one backend. Not above zero means the default, 30 s. */
+  readonly startTimeoutMs?: number;
+  /** How long the maker of a session waits for its backends; who is late joins later. Default: until all ended. */
+  readonly startDeadlineMs?: number;
+  readonly drainDeadlineMs?: number;
+  readonly clientAnswerTimeoutMs?: number;
+  /** Calls that one session may have in flight. Default 16. */
+  readonly maxCallsInFlight?: number;
+  /** Calls that all sessions together may have in flight. Default: no limit. */
+  readonly callLimits?: CallLimitOptions;
+  /** `fail` refuses a session of which a backend cannot start (`start_failed`). Default: it lives without. */
+  readonly partialFailure?: "best_effort" | "fail";
+}
+
+const DEFAULT_START_CONCURRENCY = 10;
+const DEFAULT_GLOBAL_START_CONCURRENCY = 64;
+const DEFAULT_START_TIMEOUT_MS = 30_000;
+const DEFAULT_DRAIN_DEADLINE_MS = 25_000;
+const DEFAULT_CLIENT_ANSWER_TIMEOUT_MS = 10 * 60_000;
+const DEFAULT_CALLS_IN_FLIGHT = 16;
+
+/** Makes live sessions. All sessions of one factory share its views and its permits to connect. */
+export class LiveSessionFactory implements MultiSessionFactory<LiveSession> {
+  readonly #options: FactoryOptions;
+  readonly #views: Views;
+  readonly #processSlots: Semaphore;
+  readonly #callLimits: CallLimits;
+
+  constructor(options: FactoryOptions) {
+    this.#options = options;
+    this.#views = new Views(options.aggregation);
+    this.#callLimits = new CallLimits(options.callLimits ?? NO_CALL_LIMITS);
+    this.#processSlots = new Semaphore(
+      positiveOr(options.maxGlobalStartConcurrency, DEFAULT_GLOBAL_START_CONCURRENCY),
+    );
+  }
+
+  async makeSession(
+    identity: Identity,
+    backends: readonly (SessionBackend | undefined)[],
+    options: MakeSessionOptions,
+  ): Promise<LiveSession> {
+    return this.#make(mintSessionId(), identity, backends, options);
+  }
+
+  async makeSessionWithId(
+    id: string,
+    identity: Identity,
+    backends: readonly (SessionBackend | undefined)[],
+    options: MakeSessionOptions,
+  ): Promise<LiveSession> {
+    return this.#make(parseSessionId(id), identity, backends, options);
+  }
+
+  async #make(
+    id: SessionId,
+    identity: Identity,
+    given: readonly (SessionBackend | undefined)[],
+    options: MakeSessionOptions,
+  ): Promise<LiveSession> {
+    options.signal?.throwIfAborted();
+    const session = this.#create(id, identity, this.#present(given), options);
+    try {
+      await this.#start(session, options.signal);
+    } catch (error) {
+      await session[Symbol.asyncDispose]();
+      throw error;
+    }
+    session.begin();
+    return session;
+  }
+
+  #create(
+    id: SessionId,
+    identity: Identity,
+    backends: readonly SessionBackend[],
+    { client, drainDeadlineMs }: MakeSessionOptions,
+  ): LiveSession {
+    const { catalogues, now, logger } = this.#options;
+    return new LiveSession({
+      id,
+      identity,
+      client,
+      backends,
+      catalogues,
+      views: this.#views,
+      processSlots: this.#processSlots,
+      sessionSlots: new Semaphore(
+        positiveOr(this.#options.maxStartConcurrency, DEFAULT_START_CONCURRENCY),
+      ),
+      startTimeoutMs: positiveOr(this.#options.startTimeoutMs, DEFAULT_START_TIMEOUT_MS),
+      drainDeadlineMs:
+        drainDeadlineMs ?? this.#options.drainDeadlineMs ?? DEFAULT_DRAIN_DEADLINE_MS,
+      clientAnswerTimeoutMs:
+        this.#options.clientAnswerTimeoutMs ?? DEFAULT_CLIENT_ANSWER_TIMEOUT_MS,
+      maxCallsInFlight: this.#options.maxCallsInFlight ?? DEFAULT_CALLS_IN_FLIGHT,
+      callLimits: this.#callLimits,
+      now,
+      logger,
+    });
+  }
+
+  /** Rejects only if the signal aborts, or if a backend failed and that is not to be tolerated. */
+  async #start(session: LiveSession, signal: AbortSignal | undefined): Promise<void> {
+    await untilFirst(session.connect(), this.#options.startDeadlineMs, signal);
+    const failed = session.backends().find(({ failure }) => failure !== undefined);
+    if (this.#options.partialFailure === "fail" && failed?.failure !== undefined) {
+      throw new VmcpError("start_failed", failed.failure.message, {
+        cause: failed.failure,
+        backend: failed.name,
+        executionState: "not_executed",
+        retryAfterSeconds: 5,
+      });
+    }
+    if (session.backends().every(({ phase }) => phase !== "ready")) {
+      this.#options.logger.warn("session starts without any backend");
+    }
+  }
+
+  #present(given: readonly (SessionBackend | undefined)[]): readonly SessionBackend[] {
+    const present = given.filter((backend) => backend !== undefined);
+    if (present.length < given.length) {
+      this.#options.logger.warn("absent backends were skipped", {
+        skipped: given.length - present.length,
+      });
+    }
+    return present;
+  }
+}
+
+function positiveOr(value: number | undefined, fallback: number): number {
+  return value !== undefined && value > 0 ? value : fallback;
+}
+
+/** Resolves with the work or after the deadline, rejects when the signal aborts; leaves no timer and no listener. */
+async function untilFirst(
+  work: Promise<void>,
+  deadlineMs: number | undefined,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  let onAbort: (() => void) | undefined;
+  try {
+    await Promise.race([
+      work,
+      new Promise<void>((resolve, reject) => {
+        if (deadlineMs !== undefined) timer = setTimeout(resolve, deadlineMs);
+        onAbort = () => reject(signal?.reason);
+        if (signal?.aborted === true) onAbort();
+        signal?.addEventListener("abort", onAbort, { once: true });
+      }),
+    ]);
+  } finally {
+    clearTimeout(timer);
+    if (onAbort !== undefined) signal?.removeEventListener("abort", onAbort);
+  }
+}

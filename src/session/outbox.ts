@@ -1,0 +1,78 @@
+import { VmcpError } from "../domain/errors.ts";
+import { encodeNotification } from "../mcp/json-rpc.ts";
+import type { AttachedStream, ClientStream } from "./edge-session.ts";
+
+/** Messages kept for a client that has no stream open; the oldest gives way. */
+const MAX_KEPT = 64;
+
+/**
+ * What goes to the client outside its own requests.
+ *
+ * Nothing leaves before the client has sent `notifications/initialized`. While no stream is open a bounded
+ * number of messages waits for the next one; `list_changed` waits as one mark per list, however often it
+ * changed.
+ */
+export class Outbox {
+  readonly #changedLists = new Set<string>();
+  readonly #kept: Buffer[] = [];
+  #stream: ClientStream | undefined;
+  #isInitialized = false;
+
+  get isOpen(): boolean {
+    return this.#stream !== undefined;
+  }
+
+  markInitialized(): void {
+    this.#isInitialized = true;
+    this.#flush();
+  }
+
+  /** Notes that a list changed; `method` is the notification to send. */
+  listChanged(method: string): void {
+    this.#changedLists.add(method);
+    this.#flush();
+  }
+
+  send(message: Buffer): void {
+    this.#kept.push(message);
+    if (this.#kept.length > MAX_KEPT) this.#kept.shift();
+    this.#flush();
+  }
+
+  attach(stream: ClientStream): AttachedStream {
+    if (this.#stream !== undefined) {
+      throw new VmcpError(
+        "stream_conflict",
+        "The session already has a stream open; close it first",
+      );
+    }
+    this.#stream = stream;
+    this.#flush();
+    return {
+      flush: () => this.#flush(),
+      [Symbol.dispose]: () => {
+        if (this.#stream === stream) this.#stream = undefined;
+      },
+    };
+  }
+
+  close(): void {
+    const stream = this.#stream;
+    this.#stream = undefined;
+    this.#kept.length = 0;
+    stream?.end();
+  }
+
+  #flush(): void {
+    if (this.#stream === undefined || !this.#isInitialized) return;
+    for (const method of this.#changedLists) {
+      if (!this.#stream.send(encodeNotification(method))) return;
+      this.#changedLists.delete(method);
+    }
+    let next = this.#kept[0];
+    while (next !== undefined && this.#stream?.send(next) === true) {
+      this.#kept.shift();
+      next = this.#kept[0];
+    }
+  }
+}

@@ -1,0 +1,378 @@
+import { messageOf, VmcpError } from "../domain/errors.ts";
+import { mintSessionId, parseSessionId } from "../domain/ids.ts";
+import type { SessionId } from "../domain/ids.ts";
+import type { Logger } from "../domain/logger.ts";
+import { adaptTools } from "./adapted-tools.ts";
+import type { AdaptedTool } from "./adapted-tools.ts";
+import { Readiness } from "./held-session.ts";
+import type { CreatingSession, HeldSession } from "./held-session.ts";
+import { isFinal, makeSession } from "./session-creation.ts";
+import type { CreateSessionRequest, SessionMaking } from "./session-creation.ts";
+import {
+  markTerminated,
+  notFound,
+  publish,
+  requirePlaceholder,
+  terminated,
+  untilWon,
+} from "./session-phases.ts";
+import type { SessionRecord } from "./session-record.ts";
+import type { SessionStorage } from "./session-storage.ts";
+import type { MultiSession } from "./session.ts";
+import { TransportSessionManager } from "./transport-session-manager.ts";
+
+export interface SessionManagerOptions<
+  S extends MultiSession = MultiSession,
+> extends SessionMaking<S> {
+  /** Holds the records; closed together with the manager. */
+  readonly storage: SessionStorage;
+  /** Milliseconds since the epoch, without jumps. */
+  readonly clock: () => number;
+  readonly logger: Logger;
+  /** A session that nobody used this long is closed, unless it is busy. */
+  readonly idleTtlMs: number;
+  /** A session this old is closed, however busy. Default: no limit. */
+  readonly absoluteTtlMs?: number;
+  /** Sessions and placeholders at one time; protects memory. */
+  readonly maxSessions: number;
+  /** Called once for each session that was live, after it was closed. */
+  readonly onSessionClosed?: (id: SessionId) => void;
+}
+
+/** Told to a client that was refused for lack of room. */
+const RETRY_AFTER_SECONDS = 30;
+
+const GENERATE_ATTEMPTS = 2;
+
+/**
+ * Owns every session of this process, from the id that a client gets to the last connection closed.
+ *
+ * A session is made in two phases. `generate` stores a placeholder; `createSession` connects the backends and
+ * turns the placeholder into a live session by a conditional write on its record. Termination is a conditional
+ * write on the same record, so exactly one of them wins whatever the order, and the loser closes what it opened.
+ * No lock is held while anything waits.
+ */
+export class SessionManager<S extends MultiSession = MultiSession> {
+  readonly #options: SessionManagerOptions<S>;
+  readonly #transport: TransportSessionManager;
+  readonly #held = new Map<string, HeldSession<S>>();
+  /** Terminated placeholders, oldest first. They are marks only and bounded apart from the sessions. */
+  readonly #terminated = new Set<SessionId>();
+  #isShuttingDown = false;
+  #shutdown: Promise<void> | undefined;
+
+  constructor(options: SessionManagerOptions<S>) {
+    this.#options = options;
+    this.#transport = new TransportSessionManager({
+      ...options,
+      isActive: (id) => this.#isActive(id),
+      onExpired: async (record) => this.#endExpired(record),
+    });
+  }
+
+  /** Sessions of this process: placeholders, those being made, live ones and those that are closing. */
+  get sessionCount(): number {
+    return this.#held.size;
+  }
+
+  /** The sessions that can be called right now. */
+  liveSessions(): readonly S[] {
+    return [...this.#held.values()].flatMap((held) =>
+      held.phase === "live" ? [held.session] : [],
+    );
+  }
+
+  /**
+   * Stores a placeholder and resolves with its id, a version 4 UUID. Resolves with "" if the storage failed
+   * for two ids in a row. Throws `too_many_sessions` when there is no room and `shutting_down` after `close`.
+   */
+  async generate(): Promise<string> {
+    for (let attempt = 1; attempt <= GENERATE_ATTEMPTS; attempt += 1) {
+      this.#refuseDuringShutdown();
+      this.#requireRoom();
+      const id = mintSessionId();
+      this.#held.set(id, { phase: "placeholder", ready: new Readiness() });
+      if (await this.#storePlaceholder(id, attempt)) {
+        this.#refuseDuringShutdown();
+        return id;
+      }
+    }
+    return "";
+  }
+
+  /**
+   * Makes the session of a placeholder and resolves once it is live. On failure nothing stays open; the
+   * placeholder stays as it was and may be tried again.
+   *
+   * Throws `session_not_found` or `session_terminated` where the placeholder has gone, before or meanwhile,
+   * `session_exists` if the session is there or being made, `shutting_down`, or what the factory threw, as
+   * "failed to create multi-session: …".
+   */
+  async createSession(id: string, request: CreateSessionRequest): Promise<S> {
+    const sessionId = parseSessionId(id);
+    this.#refuseDuringShutdown();
+    const creating = this.#beginCreation(sessionId);
+    try {
+      const session = await this.#create(sessionId, request, creating.abort);
+      this.#held.set(sessionId, { phase: "live", session });
+      if (this.#isShuttingDown) await this.#end(session);
+      this.#refuseDuringShutdown();
+      creating.ready.succeed(session);
+      return session;
+    } catch (error) {
+      this.#endCreation(sessionId, creating, VmcpError.from(error));
+      throw error;
+    }
+  }
+
+  /**
+   * Tells whether the session was terminated, and keeps it alive: asking is a sign of life. Throws
+   * `invalid_argument` for "" and `session_not_found` for an unknown id.
+   */
+  async validate(id: string): Promise<{ readonly isTerminated: boolean }> {
+    if (id === "") throw new VmcpError("invalid_argument", "empty session ID");
+    this.#refuseDuringShutdown();
+    const record = await this.#transport.get(id);
+    if (record === undefined) throw notFound("session not found");
+    return { isTerminated: record.phase === "terminated" };
+  }
+
+  /**
+   * Ends a session; unknown and terminated ones are no error. A live one is closed first, which waits for its
+   * calls in flight, and then forgotten. A placeholder is marked instead, and creation under way is aborted.
+   * When it resolves the session answers no more. Throws `invalid_argument` for "" and `store_unavailable`
+   * where the record could be neither marked nor deleted.
+   */
+  async terminate(id: string): Promise<{ readonly isNotAllowed: false }> {
+    if (id === "") throw new VmcpError("invalid_argument", "session ID must not be empty");
+    if (this.#isShuttingDown) await this.close();
+    else await untilWon(async () => this.#tryTerminate(id));
+    return { isNotAllowed: false };
+  }
+
+  /** The live session of that id, noting that it is used. A placeholder is none. The hot path: one lookup. */
+  getMultiSession(id: string): S | undefined {
+    const held = this.#held.get(id);
+    if (held?.phase !== "live" && held?.phase !== "closing") return undefined;
+    held.session.touch();
+    return held.session;
+  }
+
+  /**
+   * As `getMultiSession`, but waits for a session that is still being made. Throws `session_not_found` for an
+   * unknown id, the reason why creation failed, or the reason of the signal.
+   */
+  async whenReady(id: string, signal?: AbortSignal): Promise<S> {
+    const held = this.#held.get(id);
+    if (held === undefined) throw notFound("session not found");
+    if (held.phase === "placeholder" || held.phase === "creating") return held.ready.wait(signal);
+    held.session.touch();
+    return held.session;
+  }
+
+  /** The session's tools for a server that runs handlers. Throws `session_not_found` unless it is live. */
+  getAdaptedTools(id: string): readonly AdaptedTool[] {
+    const session = this.getMultiSession(id);
+    if (session === undefined) throw notFound("session not found or not a multi-session");
+    return adaptTools(session);
+  }
+
+  /** Closes the sessions that nobody uses any more; runs by itself every half of the shortest lifetime. */
+  async closeExpired(): Promise<void> {
+    await this.#transport.cleanup();
+  }
+
+  /**
+   * Refuses new sessions, aborts those being made and closes all others, then the storage. Waits for a
+   * creation that does not heed its signal up to the drain deadline; it closes itself later. Never rejects.
+   */
+  async close(): Promise<void> {
+    this.#isShuttingDown = true;
+    this.#shutdown ??= this.#endAll();
+    await this.#shutdown;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #storePlaceholder(id: SessionId, attempt: number): Promise<boolean> {
+    try {
+      await this.#transport.addWithId(id);
+      return true;
+    } catch (thrown) {
+      const error = VmcpError.from(thrown);
+      this.#abandon(id, error);
+      const fields = { attempt, error: error.message };
+      this.#options.logger.warn("could not store a session placeholder", fields);
+      return false;
+    }
+  }
+
+  /** The first check, the making, and the second check, which is the write itself. */
+  async #create(id: SessionId, request: CreateSessionRequest, ended: AbortController): Promise<S> {
+    const placeholder = await requirePlaceholder(this.#transport, id);
+    const session = await makeSession(this.#options, id, request, ended);
+    try {
+      await publish(this.#transport, placeholder, session.metadata);
+      return session;
+    } catch (error) {
+      await this.#dispose(session);
+      throw error;
+    }
+  }
+
+  #beginCreation(id: SessionId): CreatingSession<S> {
+    const held = this.#held.get(id);
+    if (held !== undefined && held.phase !== "placeholder") {
+      throw new VmcpError("session_exists", "session exists already or is being created");
+    }
+    const ready = held?.ready ?? new Readiness<S>();
+    const creating = { phase: "creating", ready, abort: new AbortController() } as const;
+    if (held === undefined) this.#requireRoom();
+    this.#held.set(id, creating);
+    return creating;
+  }
+
+  /** Those who waited hear of the failure; a placeholder that is still good may be tried again. */
+  #endCreation(id: SessionId, creating: CreatingSession<S>, error: VmcpError): void {
+    if (this.#held.get(id) === creating) {
+      if (isFinal(error)) this.#held.delete(id);
+      else this.#held.set(id, { phase: "placeholder", ready: new Readiness() });
+    }
+    creating.ready.fail(error);
+  }
+
+  /** One attempt to terminate. False means that the session moved on meanwhile and must be looked at again. */
+  async #tryTerminate(id: string): Promise<boolean> {
+    if (await this.#endLive(id)) return true;
+    const record = await this.#transport.peek(id);
+    // While the record was read, a creation may have come through.
+    if (await this.#endLive(id)) return true;
+    if (record?.phase === "placeholder") return this.#terminatePlaceholder(record);
+    if (record?.phase === "terminated") {
+      this.#abandon(id, terminated("session was terminated during backend init"));
+      return true;
+    }
+    this.#abandon(id, notFound("session placeholder disappeared during backend init"));
+    const held = this.#held.get(id);
+    if (held?.phase === "creating") {
+      // Its write may be done and its session about to go live.
+      await held.ready.settled();
+      return false;
+    }
+    return record === undefined || this.#transport.deleteIf(record);
+  }
+
+  async #terminatePlaceholder(record: SessionRecord): Promise<boolean> {
+    if (!(await markTerminated(this.#transport, record))) return false;
+    this.#abandon(record.id, terminated("session was terminated during backend init"));
+    this.#terminated.add(record.id);
+    if (this.#terminated.size > this.#options.maxSessions) await this.#forgetOldestMark();
+    return true;
+  }
+
+  /** Ends what waits for a session that will not come: a creation under way is aborted and ends itself. */
+  #abandon(id: string, error: VmcpError): void {
+    const held = this.#held.get(id);
+    if (held?.phase === "creating") held.abort.abort(error);
+    if (held?.phase !== "placeholder") return;
+    this.#held.delete(id);
+    held.ready.fail(error);
+  }
+
+  async #forgetOldestMark(): Promise<void> {
+    for (const id of this.#terminated) {
+      this.#terminated.delete(id);
+      await this.#transport.delete(id);
+      return;
+    }
+  }
+
+  /** Closes the session of that id if it is live; joins whoever is closing it already. */
+  async #endLive(id: string): Promise<boolean> {
+    const held = this.#held.get(id);
+    if (held?.phase === "live") await this.#end(held.session);
+    if (held?.phase === "closing") await held.done;
+    return held?.phase === "live" || held?.phase === "closing";
+  }
+
+  /** The one way in which a live session ends. Runs once for each session. */
+  async #end(session: S): Promise<void> {
+    const done = this.#closeAndForget(session);
+    this.#held.set(session.id, { phase: "closing", session, done });
+    await done;
+  }
+
+  async #closeAndForget(session: S): Promise<void> {
+    await this.#dispose(session);
+    try {
+      await this.#transport.delete(session.id);
+    } catch (error) {
+      const message = `session was closed, but its record could not be deleted: ${messageOf(error)}`;
+      throw new VmcpError("store_unavailable", message, { cause: error });
+    } finally {
+      this.#held.delete(session.id);
+      this.#options.onSessionClosed?.(session.id);
+    }
+  }
+
+  async #dispose(session: S): Promise<void> {
+    try {
+      await session[Symbol.asyncDispose]();
+    } catch (error) {
+      this.#options.logger.warn("a session did not close cleanly", { error: messageOf(error) });
+    }
+  }
+
+  #isActive(id: SessionId): boolean {
+    const held = this.#held.get(id);
+    if (held?.phase !== "live") return held?.phase === "closing";
+    const { clock, idleTtlMs } = this.#options;
+    return held.session.isBusy || held.session.lastUsedAtMs >= clock() - idleTtlMs;
+  }
+
+  async #endExpired(record: SessionRecord): Promise<void> {
+    this.#terminated.delete(record.id);
+    if (record.phase !== "live") {
+      const message = "session placeholder disappeared during backend init (expired)";
+      this.#abandon(record.id, notFound(message));
+      return;
+    }
+    const held = this.#held.get(record.id);
+    if (held?.phase === "creating") await held.ready.settled();
+    await this.#endLive(record.id);
+  }
+
+  async #endAll(): Promise<void> {
+    const ends = [...this.#held].map(async ([id, held]) => {
+      this.#abandon(id, shuttingDown());
+      if (held.phase === "creating") await held.ready.settled(this.#options.drainDeadlineMs);
+      if (!(await this.#endLive(id))) await this.#transport.delete(id);
+    });
+    const outcomes = await Promise.allSettled(ends);
+    outcomes.push(...(await Promise.allSettled([this.#transport.stop()])));
+    for (const outcome of outcomes) {
+      if (outcome.status === "fulfilled") continue;
+      const error = messageOf(outcome.reason);
+      this.#options.logger.warn("could not end a session at shutdown", { error });
+    }
+  }
+
+  #requireRoom(): void {
+    if (this.#held.size < this.#options.maxSessions) return;
+    throw new VmcpError(
+      "too_many_sessions",
+      `There is no room for another session: the limit is ${this.#options.maxSessions}`,
+      { retryAfterSeconds: RETRY_AFTER_SECONDS },
+    );
+  }
+
+  #refuseDuringShutdown(): void {
+    if (this.#isShuttingDown) throw shuttingDown();
+  }
+}
+
+function shuttingDown(): VmcpError {
+  return new VmcpError("shutting_down", "The gateway is shutting down: connect again later");
+}

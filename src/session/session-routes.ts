@@ -1,0 +1,200 @@
+import { VmcpError } from "../domain/errors.ts";
+import type { BackendName } from "../domain/ids.ts";
+import { isJsonObject, type JsonObject } from "../domain/json.ts";
+import type { Route, RoutingTable } from "../domain/routing-table.ts";
+import { clip, type InboundRequest } from "../mcp/inbound-message.ts";
+import { scanMembers, spliceBytes } from "../mcp/json-spans.ts";
+import { completionTarget } from "../routing/completion.ts";
+import { findPrompt, findTool } from "../routing/find.ts";
+import type { View } from "./view.ts";
+
+/** URIs seen in results that a session remembers, so that a link it was shown can be read. */
+const MAX_SEEN_URIS = 1_000;
+
+/** Names that a session was shown once and that its newest view no longer has. */
+const MAX_FORMER_NAMES = 10_000;
+
+/** Where a request goes, and the bytes to send there. */
+export interface Target {
+  readonly backend: BackendName;
+  readonly bytes: Buffer;
+}
+
+/**
+ * Finds the backend that owns what a request of one session names.
+ *
+ * Remembers two things that a shared routing table cannot know: names that were given to this session earlier
+ * and stay callable in it, and URIs that stood in results it received.
+ */
+export class SessionRoutes {
+  readonly #former = new Map<string, Route>();
+  readonly #seenUris = new Map<string, BackendName>();
+
+  /** Keeps what the old view offered and the new one does not, as long as its backend still has it. */
+  viewChanged(before: View, after: View, isOffered: (route: Route) => boolean): void {
+    this.#keepFormer(before.aggregate.table.tools, after.aggregate.table.tools, isOffered);
+    this.#keepFormer(before.aggregate.table.prompts, after.aggregate.table.prompts, isOffered);
+  }
+
+  /** Notes the resources that a result points to, so that they can be read from the same backend. */
+  noteUris(backend: BackendName, result: JsonObject | undefined): void {
+    const content = result?.["content"];
+    if (!Array.isArray(content)) return;
+    for (const block of content) {
+      const uri = uriOf(block);
+      if (uri !== undefined) this.#remember(uri, backend);
+    }
+  }
+
+  /** Throws `capability_not_found` or `invalid_params`, naming what was asked for. */
+  target(view: View, request: InboundRequest): Target {
+    switch (request.method) {
+      case "tools/call":
+        checkArguments(request.params);
+        return this.#byName(request, (name) => findTool(view.aggregate.table, name), "tool");
+      case "prompts/get":
+        checkArguments(request.params);
+        return this.#byName(request, (name) => findPrompt(view.aggregate.table, name), "prompt");
+      case "resources/read":
+      case "resources/subscribe":
+      case "resources/unsubscribe":
+        return this.#byUri(view, request);
+      case "completion/complete":
+        return byReference(view, request);
+      default:
+        throw new VmcpError("method_not_found", `Method not found: ${clip(request.method)}`);
+    }
+  }
+
+  #byName(
+    request: InboundRequest,
+    find: (name: string) => Route | undefined,
+    kind: "tool" | "prompt",
+  ): Target {
+    const name = request.params?.["name"];
+    if (typeof name !== "string") {
+      throw new VmcpError("invalid_params", `"params.name" must be the name of a ${kind}`);
+    }
+    const route = find(name) ?? this.#former.get(`${kind} ${name}`);
+    if (route === undefined) {
+      throw new VmcpError("capability_not_found", `Unknown ${kind}: ${clip(name)}`);
+    }
+    return { backend: route.backend, bytes: renamed(request, route) };
+  }
+
+  #byUri(view: View, request: InboundRequest): Target {
+    const uri = request.params?.["uri"];
+    if (typeof uri !== "string") {
+      throw new VmcpError("invalid_params", '"params.uri" must be the URI of a resource');
+    }
+    const backend =
+      view.router.findResource(uri)?.backend ?? this.#seenUris.get(uri) ?? onlyOwner(view);
+    if (backend === undefined) {
+      throw new VmcpError("capability_not_found", `Unknown resource: ${clip(uri)}`);
+    }
+    return { backend, bytes: request.bytes };
+  }
+
+  #keepFormer(
+    before: ReadonlyMap<string, Route>,
+    after: ReadonlyMap<string, Route>,
+    isOffered: (route: Route) => boolean,
+  ): void {
+    for (const [name, route] of before) {
+      if (after.has(name) || !isOffered(route)) continue;
+      this.#former.set(`${route.kind} ${name}`, route);
+    }
+    for (const [name, route] of this.#former) {
+      if (!isOffered(route) || this.#former.size > MAX_FORMER_NAMES) this.#former.delete(name);
+    }
+  }
+
+  #remember(uri: string, backend: BackendName): void {
+    this.#seenUris.delete(uri);
+    this.#seenUris.set(uri, backend);
+    const [oldest] = this.#seenUris.keys();
+    if (this.#seenUris.size > MAX_SEEN_URIS && oldest !== undefined) this.#seenUris.delete(oldest);
+  }
+}
+
+/** Only the name's own bytes change: numbers, key order and unknown fields arrive as the client wrote them. */
+function renamed(request: InboundRequest, route: Route): Buffer {
+  if (route.originalName === route.advertisedName || request.nameSpan === undefined) {
+    return request.bytes;
+  }
+  const { start, end } = request.nameSpan;
+  return spliceBytes(request.bytes, [
+    { start, end, replacement: JSON.stringify(route.originalName) },
+  ]);
+}
+
+function byReference(view: View, request: InboundRequest): Target {
+  const ref = request.params?.["ref"];
+  if (!isJsonObject(ref)) {
+    throw new VmcpError("invalid_params", '"params.ref" must name a prompt or a resource template');
+  }
+  const route = completionTarget(view.aggregate.table, ref) ?? resourceRoute(view, ref);
+  if (route === undefined) {
+    const name = String(ref["name"] ?? ref["uri"] ?? "");
+    throw new VmcpError("capability_not_found", `Unknown reference: ${clip(name)}`);
+  }
+  if (route.kind !== "prompt" || route.originalName === route.advertisedName) {
+    return { backend: route.backend, bytes: request.bytes };
+  }
+  const span = referenceNameSpan(request.bytes);
+  const replacement = JSON.stringify(route.originalName);
+  const bytes = span ? spliceBytes(request.bytes, [{ ...span, replacement }]) : request.bytes;
+  return { backend: route.backend, bytes };
+}
+
+function resourceRoute(view: View, ref: JsonObject): Route | undefined {
+  const uri = ref["uri"];
+  return typeof uri === "string" ? view.router.findResource(uri) : undefined;
+}
+
+function referenceNameSpan(bytes: Buffer): { start: number; end: number } | undefined {
+  let at = bytes.indexOf(OPENING_BRACE);
+  for (const key of ["params", "ref"]) {
+    const member = scanMembers(bytes, at).find((candidate) => candidate.key === key);
+    if (member === undefined) return undefined;
+    at = member.valueStart;
+  }
+  const name = scanMembers(bytes, at).find(({ key }) => key === "name");
+  return name && { start: name.valueStart, end: name.valueEnd };
+}
+
+function checkArguments(params: JsonObject | undefined): void {
+  const given = params?.["arguments"];
+  if (given !== undefined && !isJsonObject(given)) {
+    throw new VmcpError("invalid_params", '"params.arguments" must be an object');
+  }
+}
+
+/** A URI that nobody listed can still only belong to the one backend that has resources at all. */
+function onlyOwner(view: View): BackendName | undefined {
+  return ownerOf(view.aggregate.table);
+}
+
+function ownerOf(table: RoutingTable): BackendName | undefined {
+  let owner: BackendName | undefined;
+  for (const routes of [table.resources.values(), table.resourceTemplates]) {
+    for (const { backend } of routes) {
+      if (owner !== undefined && owner !== backend) return undefined;
+      owner = backend;
+    }
+  }
+  return owner;
+}
+
+function uriOf(block: unknown): string | undefined {
+  if (!isJsonObject(block)) return undefined;
+  if (block["type"] === "resource_link") return textOf(block["uri"]);
+  const resource = block["type"] === "resource" ? block["resource"] : undefined;
+  return isJsonObject(resource) ? textOf(resource["uri"]) : undefined;
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === "string" ? value : undefined;
+}
+
+const OPENING_BRACE = 0x7b;

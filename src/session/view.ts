@@ -1,0 +1,71 @@
+import { aggregate, type Aggregate, type BackendCapabilities } from "../aggregation/aggregate.ts";
+import type { AggregationSettings } from "../aggregation/settings.ts";
+import type { Advertised } from "../domain/routing-table.ts";
+import { createRouter, type Router } from "../routing/router.ts";
+
+/** The lists that a client can ask for, by the name of the array in their results. */
+export type ListName = "tools" | "prompts" | "resources" | "resourceTemplates";
+
+export const LIST_NAMES: readonly ListName[] = [
+  "tools",
+  "prompts",
+  "resources",
+  "resourceTemplates",
+];
+
+/** What one set of backend catalogues looks like to a client. Immutable and shared by all sessions that see it. */
+export interface View {
+  readonly key: string;
+  readonly aggregate: Aggregate;
+  readonly router: Router;
+  /** Each list's whole result as JSON bytes, prepared once. */
+  readonly lists: Readonly<Record<ListName, Buffer>>;
+}
+
+/** Views kept for reuse; more kinds of client than this recompute theirs. */
+const MAX_VIEWS = 64;
+
+/** Makes views and gives the same one to all who see the same catalogues. */
+export class Views {
+  readonly #settings: AggregationSettings;
+  readonly #views = new Map<string, View>();
+
+  constructor(settings: AggregationSettings) {
+    this.#settings = settings;
+  }
+
+  of(sources: readonly BackendCapabilities[]): View {
+    const key = sources
+      .map(({ backend, capabilities }) => `${backend}=${capabilities.hash}`)
+      .join(" ");
+    const view = this.#views.get(key) ?? createView(key, sources, this.#settings);
+    this.#views.delete(key);
+    this.#views.set(key, view);
+    const [oldest] = this.#views.keys();
+    if (this.#views.size > MAX_VIEWS && oldest !== undefined) this.#views.delete(oldest);
+    return view;
+  }
+}
+
+function createView(
+  key: string,
+  sources: readonly BackendCapabilities[],
+  settings: AggregationSettings,
+): View {
+  const merged = aggregate(sources, settings);
+  return {
+    key,
+    aggregate: merged,
+    router: createRouter(merged.table),
+    lists: {
+      tools: listResult("tools", merged.tools),
+      prompts: listResult("prompts", merged.prompts),
+      resources: listResult("resources", merged.resources),
+      resourceTemplates: listResult("resourceTemplates", merged.resourceTemplates),
+    },
+  };
+}
+
+function listResult(name: ListName, items: readonly Advertised[]): Buffer {
+  return Buffer.from(`{"${name}":[${items.map(({ json }) => json).join(",")}]}`);
+}

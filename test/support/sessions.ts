@@ -1,0 +1,80 @@
+import { DEFAULT_SETTINGS, type AggregationSettings } from "../../src/aggregation/settings.ts";
+import { mintSessionId } from "../../src/domain/ids.ts";
+import { Semaphore } from "../../src/lib/semaphore.ts";
+import { CallLimits, NO_CALL_LIMITS } from "../../src/session/call-limits.ts";
+import { Views } from "../../src/session/view.ts";
+import { ANONYMOUS, type Identity } from "../../src/domain/identity.ts";
+import { SILENT_LOGGER } from "../../src/domain/logger.ts";
+import type { InboundRequest } from "../../src/mcp/inbound-message.ts";
+import { DEFAULT_MESSAGE_LIMITS, parseInbound } from "../../src/mcp/inbound-message.ts";
+import type { ClientProfile, SessionBackend } from "../../src/session/backend-connection.ts";
+import { Catalogues } from "../../src/session/catalogues.ts";
+import { LiveSession, type LiveSessionOptions } from "../../src/session/live-session.ts";
+import {
+  LiveSessionFactory,
+  type FactoryOptions,
+} from "../../src/session/multi-session-factory.ts";
+
+export const CLIENT: ClientProfile = {
+  revision: "2025-11-25",
+  capabilities: {},
+  info: { name: "test-client", version: "1" },
+};
+
+/** Names stay as they are unless two backends share one, so that tests read plainly. */
+export const PLAIN_NAMES: AggregationSettings = {
+  ...DEFAULT_SETTINGS,
+  strategy: "prefixOnConflict",
+};
+
+export function createFactory(options: Partial<FactoryOptions> = {}): LiveSessionFactory {
+  return new LiveSessionFactory({
+    catalogues: new Catalogues(() => Date.now()),
+    aggregation: PLAIN_NAMES,
+    now: () => Date.now(),
+    logger: SILENT_LOGGER,
+    drainDeadlineMs: 100,
+    ...options,
+  });
+}
+
+export async function openSession(
+  backends: readonly (SessionBackend | undefined)[],
+  options: Partial<FactoryOptions> & { identity?: Identity; client?: ClientProfile } = {},
+): Promise<LiveSession> {
+  const { identity = ANONYMOUS, client = CLIENT, ...factoryOptions } = options;
+  return createFactory(factoryOptions).makeSession(identity, backends, { client });
+}
+
+export function inboundRequest(
+  id: number | string,
+  method: string,
+  params?: object,
+): InboundRequest {
+  const bytes = Buffer.from(JSON.stringify({ jsonrpc: "2.0", id, method, params }));
+  const parsed = parseInbound(bytes, DEFAULT_MESSAGE_LIMITS);
+  if (parsed.kind !== "request") throw new Error(`not a request: ${bytes.toString()}`);
+  return parsed;
+}
+
+/** A session with options of its own choice, for what a factory would never make. */
+export function createLiveSession(options: Partial<LiveSessionOptions>): LiveSession {
+  return new LiveSession({
+    id: mintSessionId(),
+    identity: ANONYMOUS,
+    client: CLIENT,
+    backends: [],
+    catalogues: new Catalogues(() => Date.now()),
+    views: new Views(PLAIN_NAMES),
+    processSlots: new Semaphore(1),
+    sessionSlots: new Semaphore(1),
+    startTimeoutMs: 1_000,
+    drainDeadlineMs: 100,
+    clientAnswerTimeoutMs: 1_000,
+    maxCallsInFlight: 16,
+    callLimits: new CallLimits(NO_CALL_LIMITS),
+    now: () => Date.now(),
+    logger: SILENT_LOGGER,
+    ...options,
+  });
+}
