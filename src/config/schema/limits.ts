@@ -1,0 +1,37 @@
+import { z } from "zod";
+import { countField, durationField, sizeField } from "./fields.ts";
+
+/** What the gateway accepts at most, from clients and from backends. */
+export const limitsSchema = z
+  .strictObject({
+    requestBytes: sizeField(1024).prefault("4MiB").describe("Body of a client's request."),
+    headerBytes: sizeField(1024).prefault("16KiB").describe("Header block of a request."),
+    jsonDepth: countField(4, 512).default(64).describe("Nesting of JSON."),
+    idLength: countField(1, 4096).default(256).describe("Characters of a JSON-RPC id."),
+    nameLength: countField(16, 4096)
+      .default(128)
+      .describe("Characters of a tool or prompt name in a request or list."),
+    backendResponseBytes: sizeField(1024).prefault("16MiB").describe("One answer of a backend."),
+    sseEventBytes: sizeField(1024).prefault("4MiB").describe("One event of a backend's stream."),
+    stdioLineBytes: sizeField(1024).prefault("10MiB").describe("One line of a stdio backend."),
+    streamBufferBytes: sizeField(1024)
+      .prefault("1MiB")
+      .describe("What is held for a client that reads slowly, per stream."),
+    headersTimeout: durationField().prefault("10s").describe("To receive a request's headers."),
+    bodyTimeout: durationField().prefault("30s").describe("To receive a request's body."),
+    idleTimeout: durationField().prefault("75s").describe("A connection without any traffic."),
+    keepAliveTimeout: durationField().prefault("5s").describe("Between two requests."),
+    maxConnections: countField(1)
+      .optional()
+      .describe("Client connections; default by the number of files the process may open."),
+    callsPerProcess: countField(1).default(256).describe("Calls in flight altogether."),
+    callsPerSession: countField(1).default(16).describe("Calls in flight of one session."),
+    callsPerBackend: countField(1).default(64).describe("Calls in flight at one backend."),
+    toolsPerBackend: countField(1, 100_000).default(1000).describe("Tools that one backend lists."),
+    descriptionBytes: sizeField(16).prefault("16KiB").describe("Description of a capability."),
+    schemaBytes: sizeField(16).prefault("64KiB").describe("Schema of a tool."),
+  })
+  .prefault({})
+  .describe("What the gateway accepts at most, from clients and from backends.");
+
+export type LimitsInput = z.output<typeof limitsSchema>;

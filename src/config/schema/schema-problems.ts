@@ -1,0 +1,97 @@
+import type { z } from "zod";
+import type { ConfigPath, Finding } from "../problems.ts";
+import { pathText, problem } from "../problems.ts";
+import { kindOf, valueAt } from "../raw-values.ts";
+import { didYouMean } from "../suggestion.ts";
+import { schemaNodeAt } from "./json-schema.ts";
+
+/** Longer texts are not shown back: they are no slip of the pen, and may be anything. */
+const MAX_SHOWN_CHARS = 40;
+
+type Issue = z.core.$ZodIssue;
+
+const ARTICLES = new Map([
+  ["string", "a text"],
+  ["number", "a number"],
+  ["int", "a whole number"],
+  ["boolean", "true or false"],
+  ["object", "a mapping"],
+  ["record", "a mapping"],
+  ["array", "a list"],
+]);
+
+/**
+ * Says in words what the schema found. `raw` is the value that was checked; what stands at `secretPaths`
+ * came out of a reference and is not shown.
+ */
+export function describeIssues(
+  issues: readonly Issue[],
+  raw: unknown,
+  secretPaths: ReadonlySet<string>,
+): readonly Finding[] {
+  return issues.flatMap((issue) => describeIssue(issue, raw, secretPaths));
+}
+
+function describeIssue(
+  issue: Issue,
+  raw: unknown,
+  secretPaths: ReadonlySet<string>,
+): readonly Finding[] {
+  const path = configPath(issue.path);
+  const value = valueAt(raw, path);
+  // The library may add codes; whatever has no case here has its own wording.
+  // oxlint-disable-next-line typescript/switch-exhaustiveness-check
+  switch (issue.code) {
+    case "unrecognized_keys":
+      return issue.keys.map((key) => unknownField(path, key));
+    case "invalid_type":
+      return [problem(path, wrongKind(issue.expected, value))];
+    case "invalid_value":
+      return [wrongChoice(path, issue.values, secretPaths.has(pathText(path)) ? undefined : value)];
+    case "invalid_key":
+      return issue.issues.map((inner) => problem(path, inner.message));
+    case "too_small":
+      return [problem(path, ownWording(issue) ?? `must be at least ${String(issue.minimum)}`)];
+    case "too_big":
+      return [problem(path, ownWording(issue) ?? `must be at most ${String(issue.maximum)}`)];
+    case "invalid_union":
+      return [problem(path, unionWording(issue, value))];
+    default:
+      return [problem(path, issue.message)];
+  }
+}
+
+function unknownField(path: ConfigPath, key: string): Finding {
+  const known = Object.keys(schemaNodeAt(path)?.properties ?? {});
+  return problem([...path, key], "is not a known field", didYouMean(key, known));
+}
+
+function wrongKind(expected: string, value: unknown): string {
+  const right = ARTICLES.get(expected) ?? expected;
+  if (value === undefined) return `is missing; ${right} belongs here`;
+  return `must be ${right}, but ${kindOf(value)} stands here`;
+}
+
+function wrongChoice(path: ConfigPath, values: readonly unknown[], value: unknown): Finding {
+  const choices = values.map(String);
+  const expected = `must be one of ${choices.join(", ")}`;
+  if (value === undefined) return problem(path, expected);
+  if (typeof value !== "string") return problem(path, `${expected}, not ${kindOf(value)}`);
+  if (value.length > MAX_SHOWN_CHARS) return problem(path, expected);
+  const found = `${expected}, not ${JSON.stringify(value)}`;
+  return problem(path, found, didYouMean(value, choices));
+}
+
+function unionWording({ message }: Issue, value: unknown): string {
+  const right = message === "Invalid input" ? "has a form that does not belong here" : message;
+  return value === undefined ? "is missing" : right;
+}
+
+/** The library's default wording begins with "Too"; ours says what would be right. */
+function ownWording({ message }: Issue): string | undefined {
+  return message.startsWith("Too ") ? undefined : message;
+}
+
+function configPath(path: readonly PropertyKey[]): ConfigPath {
+  return path.map((segment) => (typeof segment === "number" ? segment : String(segment)));
+}

@@ -1,0 +1,60 @@
+import { z } from "zod";
+import { countField, ignored, nonEmptyText, refused, refusing } from "./fields.ts";
+
+const HOST = /^(?:[A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]+(?:%[A-Za-z0-9]+)?\]?)$/;
+const ALLOWED_HOST = /^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/;
+const PATH = /^(?:\/[A-Za-z0-9._~-]+)+$/;
+
+function isOrigin(text: string): boolean {
+  return URL.canParse(text) && new URL(text).origin === text;
+}
+
+/** Where the gateway listens. */
+export const serverSchema = z
+  .strictObject({
+    host: z
+      .string()
+      .regex(HOST, "must be a host name or an IP address, without scheme or port")
+      .default("127.0.0.1")
+      .describe("Address to listen on."),
+    port: countField(0, 65_535).default(4483).describe("Port to listen on; 0 takes a free one."),
+    path: z
+      .string()
+      .regex(PATH, "must be a path such as /mcp")
+      .default("/mcp")
+      .describe("Path of the MCP endpoint."),
+    allowedHosts: z
+      .array(z.string().regex(ALLOWED_HOST, "must be a host name such as mcp.example.com"))
+      .default([])
+      .describe("Names in `Host` that are accepted besides those of the address listened on."),
+    allowedOrigins: z
+      .array(z.string().refine(isOrigin, "must be an origin such as https://app.example.com"))
+      .default([])
+      .describe("Web origins whose pages may call."),
+    tls: refused(
+      z.strictObject({ certPath: nonEmptyText(), keyPath: nonEmptyText() }).optional(),
+      "Certificate and key of the listener; put a TLS proxy in front instead.",
+    ),
+    trustProxy: refusing(z.boolean().optional(), [true], "Believe forwarding headers."),
+    stateKeys: ignored(
+      z.array(nonEmptyText()).optional(),
+      "Keys for what clients hold; each start makes its own.",
+    ),
+  })
+  .prefault({})
+  .describe("Where the gateway listens.");
+
+/** The second listener for operators. */
+export const adminSchema = z
+  .strictObject({
+    enabled: z
+      .boolean()
+      .default(true)
+      .describe("Must be false: this version has no such listener."),
+    host: z.string().default("127.0.0.1").describe("Address to listen on."),
+    port: countField(0, 65_535).default(4484).describe("Port to listen on."),
+  })
+  .optional()
+  .describe("The listener for operators, which this version does not have; its use is an error.");
+
+export type ServerInput = z.output<typeof serverSchema>;

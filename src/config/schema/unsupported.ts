@@ -1,0 +1,38 @@
+import type { ConfigPath, Finding } from "../problems.ts";
+import { problem, warning } from "../problems.ts";
+import { isRawObject } from "../raw-values.ts";
+import type { SchemaNode } from "./json-schema.ts";
+import { childNode, configSchemaNode } from "./json-schema.ts";
+
+/**
+ * Finds what a configuration asks for and this version does not do: problems for what would change
+ * behaviour or security, one warning for each thing (with all below it) that merely has no effect.
+ */
+export function findUnsupported(raw: unknown): readonly Finding[] {
+  return visit(raw, configSchemaNode(), [], false);
+}
+
+function visit(
+  value: unknown,
+  node: SchemaNode,
+  path: ConfigPath,
+  isIgnored: boolean,
+): readonly Finding[] {
+  if (node.support === "refused") {
+    return [problem(path, "is not available in this version; remove it to start without it")];
+  }
+  const isRefused = node.refusedValues?.some((refused) => refused === value) === true;
+  if (isRefused) return [problem(path, `${String(value)} is not available in this version`)];
+  const below = children(value).flatMap(([segment, child]) => {
+    const schema = childNode(node, segment);
+    if (schema === undefined) return [];
+    return visit(child, schema, [...path, segment], isIgnored || node.support === "ignored");
+  });
+  if (isIgnored || node.support !== "ignored") return below;
+  return [warning(path, "has no effect in this version"), ...below];
+}
+
+function children(value: unknown): readonly (readonly [string | number, unknown])[] {
+  if (Array.isArray(value)) return value.map((item: unknown, index) => [index, item] as const);
+  return isRawObject(value) ? Object.entries(value) : [];
+}

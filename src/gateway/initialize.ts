@@ -1,0 +1,67 @@
+import { VmcpError } from "../domain/errors.ts";
+import { isJsonObject, type JsonObject } from "../domain/json.ts";
+import { negotiateRevision } from "../mcp/revisions.ts";
+import type { ClientProfile } from "../session/backend-connection.ts";
+import type { BackendStanding, EdgeSession } from "../session/edge-session.ts";
+
+/** How the gateway introduces itself to clients. */
+export interface ServerInfo {
+  readonly name: string;
+  readonly version: string;
+}
+
+/**
+ * What every session declares: all that a backend may bring, because one that joins later must be visible.
+ */
+const CAPABILITIES: JsonObject = {
+  tools: { listChanged: true },
+  prompts: { listChanged: true },
+  resources: { listChanged: true, subscribe: true },
+  logging: {},
+  completions: {},
+};
+
+/** Reads the params of `initialize`; throws `invalid_params` naming what is missing. */
+export function readClientProfile(params: JsonObject | undefined): ClientProfile {
+  const { protocolVersion, capabilities = {}, clientInfo = {} } = params ?? {};
+  if (typeof protocolVersion !== "string") {
+    throw new VmcpError("invalid_params", '"params.protocolVersion" must be a string');
+  }
+  if (!isJsonObject(capabilities)) {
+    throw new VmcpError("invalid_params", '"params.capabilities" must be an object');
+  }
+  if (!isJsonObject(clientInfo)) {
+    throw new VmcpError("invalid_params", '"params.clientInfo" must be an object');
+  }
+  return { revision: negotiateRevision(protocolVersion), capabilities, info: clientInfo };
+}
+
+/** The result of `initialize`: who we are, and what the backends want the client to know. */
+export function initializeResult(session: EdgeSession, server: ServerInfo): JsonObject {
+  const instructions = instructionsOf(session.backends());
+  return {
+    protocolVersion: session.client.revision,
+    capabilities: CAPABILITIES,
+    serverInfo: { name: server.name, version: server.version },
+    ...(instructions !== "" && { instructions }),
+  };
+}
+
+/** The instructions of all backends, each under its name where there are several; then what is wrong. */
+function instructionsOf(standings: readonly BackendStanding[]): string {
+  const given = standings.flatMap(({ name, greeting }) =>
+    greeting?.instructions ? [{ name, text: greeting.instructions }] : [],
+  );
+  const parts = given.map(({ name, text }) =>
+    standings.length === 1 ? text : `# ${name}\n\n${text}`,
+  );
+  const failed = standings.filter(({ failure }) => failure !== undefined);
+  if (failed.length > 0 && failed.length === standings.length) {
+    parts.push(
+      "No tools are available at the moment because every backend failed to start. " +
+        "The session stays open and its lists fill as soon as a backend recovers. " +
+        failed.map(({ failure }) => `${failure?.message}.`).join(" "),
+    );
+  }
+  return parts.join("\n\n");
+}

@@ -1,0 +1,99 @@
+import { VmcpError } from "../domain/errors.ts";
+import type { AnswerSink, Exchange } from "../mcp/exchange.ts";
+import { clip, type InboundRequest } from "../mcp/inbound-message.ts";
+import { encodeResult } from "../mcp/json-rpc.ts";
+import type { EdgeSession } from "../session/edge-session.ts";
+import type { ListName } from "../session/view.ts";
+
+/** The list methods, and the array that their result holds. */
+const LIST_METHODS: ReadonlyMap<string, ListName> = new Map([
+  ["tools/list", "tools"],
+  ["prompts/list", "prompts"],
+  ["resources/list", "resources"],
+  ["resources/templates/list", "resourceTemplates"],
+]);
+
+/** The methods that go to the backend which owns what they name. */
+const FORWARDED_METHODS: ReadonlySet<string> = new Set([
+  "tools/call",
+  "prompts/get",
+  "resources/read",
+  "resources/subscribe",
+  "resources/unsubscribe",
+  "completion/complete",
+]);
+
+/** RFC 5424 severities, as `logging/setLevel` names them. */
+const LOG_LEVELS: ReadonlySet<string> = new Set([
+  "debug",
+  "info",
+  "notice",
+  "warning",
+  "error",
+  "critical",
+  "alert",
+  "emergency",
+]);
+
+/** Either the whole answer, or the call under way whose answer flows into the sink. */
+export type Reply =
+  | { readonly kind: "answer"; readonly bytes: Buffer }
+  | { readonly kind: "exchange"; readonly exchange: Exchange };
+
+/**
+ * Serves one request of a client within its session. Knows nothing of HTTP.
+ *
+ * Throws a `VmcpError` for what is refused before anything was sent to a backend.
+ */
+export function serveRequest(
+  session: EdgeSession,
+  request: InboundRequest,
+  sink: AnswerSink,
+): Reply {
+  if (FORWARDED_METHODS.has(request.method)) {
+    if (request.hasBadParams) throw badParams();
+    return { kind: "exchange", exchange: session.forward(request, sink) };
+  }
+  return { kind: "answer", bytes: encodeResult(request.idJson, answerHere(session, request)) };
+}
+
+function answerHere(session: EdgeSession, request: InboundRequest): string | Buffer {
+  const { method, params } = request;
+  const list = LIST_METHODS.get(method);
+  if (list !== undefined || method === "ping" || method === "logging/setLevel") {
+    if (request.hasBadParams) throw badParams();
+  }
+  if (list !== undefined) {
+    // The whole list is one page, so no cursor was ever given out.
+    if (params?.["cursor"] !== undefined) {
+      throw new VmcpError("invalid_params", '"params.cursor" is not a cursor of this list');
+    }
+    return session.list(list);
+  }
+  switch (method) {
+    case "ping":
+      session.touch();
+      return "{}";
+    case "logging/setLevel":
+      setLogLevel(session, params?.["level"]);
+      return "{}";
+    case "initialize":
+      throw new VmcpError("invalid_request", "The session is already initialized");
+    default:
+      throw new VmcpError("method_not_found", `Method not found: ${clip(method)}`);
+  }
+}
+
+function setLogLevel(session: EdgeSession, level: unknown): void {
+  if (typeof level !== "string" || !LOG_LEVELS.has(level)) {
+    throw new VmcpError(
+      "invalid_params",
+      `"params.level" must be one of ${[...LOG_LEVELS].join(", ")}`,
+    );
+  }
+  session.setLogLevel(level);
+}
+
+function badParams(): VmcpError {
+  return new VmcpError("invalid_params", '"params" must be an object');
+}

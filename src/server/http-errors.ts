@@ -1,0 +1,110 @@
+import { randomUUID } from "node:crypto";
+import type { ServerResponse } from "node:http";
+import { VmcpError, type VmcpErrorCode } from "../domain/errors.ts";
+import type { Logger } from "../domain/logger.ts";
+import { encodeError } from "../mcp/json-rpc.ts";
+import { toJsonRpcError } from "../mcp/wire-errors.ts";
+
+/**
+ * The HTTP status of everything that can be refused or fail. What was understood and answered in the terms
+ * of MCP is 200, because clients read the body and not the status. `satisfies` makes a new error code a
+ * compile error here until its status is chosen.
+ */
+const HTTP_STATUS = {
+  parse_error: 400,
+  invalid_request: 400,
+  session_required: 400,
+  forbidden_host: 403,
+  path_not_found: 404,
+  session_not_found: 404,
+  session_terminated: 404,
+  method_not_allowed: 405,
+  not_acceptable: 406,
+  stream_conflict: 409,
+  payload_too_large: 413,
+  unsupported_media_type: 415,
+  expectation_failed: 417,
+  overloaded: 429,
+  internal: 500,
+  invalid_config: 500,
+  shutting_down: 503,
+  store_unavailable: 503,
+  too_many_sessions: 503,
+  start_failed: 503,
+  method_not_found: 200,
+  invalid_params: 200,
+  capability_not_found: 200,
+  backend_unreachable: 200,
+  backend_tls: 200,
+  backend_closed: 200,
+  backend_timeout: 200,
+  backend_protocol: 200,
+  backend_too_large: 200,
+  backend_redirect: 200,
+  backend_http_4xx: 200,
+  backend_http_5xx: 200,
+  backend_rate_limited: 200,
+  backend_auth: 200,
+  backend_session_lost: 200,
+  backend_busy: 200,
+  backend_error: 200,
+  session_closed: 200,
+  client_answer_timeout: 200,
+  invalid_argument: 200,
+  name_conflict: 200,
+  unsupported_transport: 200,
+  session_exists: 200,
+  no_backend_connection: 200,
+  address_in_use: 200,
+  cancelled: 200,
+} as const satisfies Record<VmcpErrorCode, number>;
+
+/** Refusals after which nothing more is read from the connection. */
+const CLOSING_CODES: ReadonlySet<VmcpErrorCode> = new Set([
+  "payload_too_large",
+  "expectation_failed",
+]);
+
+/** Answers that are all headers: clients act on the status alone. */
+const BODILESS_CODES: ReadonlySet<VmcpErrorCode> = new Set([
+  "method_not_allowed",
+  "path_not_found",
+]);
+
+/** Ends a response with what the answer contract says for this error. Does nothing if the head has left. */
+export function writeError(
+  response: ServerResponse,
+  thrown: unknown,
+  logger: Logger,
+  idJson?: string,
+): void {
+  if (response.headersSent) {
+    response.end();
+    return;
+  }
+  const error = VmcpError.from(thrown);
+  const status = HTTP_STATUS[error.code];
+  if (CLOSING_CODES.has(error.code)) response.shouldKeepAlive = false;
+  if (error.retryAfterSeconds !== undefined && status >= 400) {
+    response.setHeader("retry-after", String(error.retryAfterSeconds));
+  }
+  if (BODILESS_CODES.has(error.code)) {
+    response.writeHead(status, { "content-length": 0 }).end();
+    return;
+  }
+  const body =
+    status === 500
+      ? internalError(error, logger, idJson)
+      : encodeError(idJson, toJsonRpcError(error));
+  response
+    .writeHead(status, { "content-type": "application/json", "content-length": body.length })
+    .end(body);
+}
+
+/** The client learns a number to ask about; the log gets everything, once. */
+function internalError(error: VmcpError, logger: Logger, idJson: string | undefined): Buffer {
+  const correlationId = randomUUID();
+  const cause = error.cause instanceof Error ? error.cause : error;
+  logger.error("internal error", { correlationId, reason: cause.stack ?? cause.message });
+  return encodeError(idJson, { ...toJsonRpcError(error), data: { correlationId } });
+}

@@ -1,0 +1,133 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { VmcpError } from "../../domain/errors.ts";
+import type { Identity } from "../../domain/identity.ts";
+import type { Logger } from "../../domain/logger.ts";
+import { initializeResult, readClientProfile, type ServerInfo } from "../../gateway/initialize.ts";
+import { serveRequest } from "../../gateway/virtual-server.ts";
+import {
+  parseInbound,
+  type InboundMessage,
+  type InboundRequest,
+  type MessageLimits,
+} from "../../mcp/inbound-message.ts";
+import { encodeResult } from "../../mcp/json-rpc.ts";
+import type { EdgeSession } from "../../session/edge-session.ts";
+import { AnswerWriter } from "../answer-writer.ts";
+import { readBody } from "../body.ts";
+import { writeError } from "../http-errors.ts";
+import { requireAcceptsBoth, requireJsonBody } from "../media-types.ts";
+import { checkVersionHeader, findLiveSession, findSession, type EdgeSessions } from "./sessions.ts";
+
+export interface PostOptions {
+  readonly sessions: EdgeSessions;
+  readonly serverInfo: ServerInfo;
+  readonly maxRequestBytes: number;
+  readonly messageLimits: MessageLimits;
+  readonly logger: Logger;
+}
+
+/** Takes one message of a client: a request, a notification, or an answer to a backend's request. */
+export async function handlePost(
+  request: IncomingMessage,
+  response: ServerResponse,
+  identity: Identity,
+  options: PostOptions,
+): Promise<void> {
+  let idJson: string | undefined;
+  try {
+    requireJsonBody(request);
+    requireAcceptsBoth(request);
+    const body = await readBody(request, options.maxRequestBytes);
+    const message = parseInbound(body, options.messageLimits);
+    if (message.kind === "request" || message.kind === "invalid") idJson = message.idJson;
+    checkVersionHeader(request);
+    if (message.kind === "request" && isOpening(message, request)) {
+      await openSession(message, response, identity, options);
+      return;
+    }
+    if (message.kind === "invalid") throw message.error;
+    const session =
+      findLiveSession(options.sessions, request, identity) ??
+      (await findSession(options.sessions, request, identity));
+    serve(session, message, response, options.logger);
+  } catch (error) {
+    writeError(response, error, options.logger, idJson);
+  }
+}
+
+/** An `initialize` that names a session is for that session to refuse. */
+function isOpening({ method }: InboundRequest, { headers }: IncomingMessage): boolean {
+  return method === "initialize" && headers["mcp-session-id"] === undefined;
+}
+
+function serve(
+  session: EdgeSession,
+  message: Exclude<InboundMessage, { kind: "invalid" }>,
+  response: ServerResponse,
+  logger: Logger,
+): void {
+  switch (message.kind) {
+    case "request": {
+      const writer = new AnswerWriter(response, message.idJson, logger);
+      const reply = serveRequest(session, message, writer);
+      if (reply.kind === "exchange") writer.follow(reply.exchange);
+      else writeJson(response, reply.bytes);
+      return;
+    }
+    case "notification":
+      session.notify(message);
+      accepted(response);
+      return;
+    case "response":
+      session.answer(message);
+      accepted(response);
+      return;
+    case "batch":
+      throw new VmcpError(
+        "invalid_request",
+        "Batches are not part of this revision: send one message per request",
+      );
+  }
+}
+
+/** The reply leaves when the session is whole or its start deadline has passed, so that the next call finds it. */
+async function openSession(
+  message: InboundRequest,
+  response: ServerResponse,
+  identity: Identity,
+  { sessions, serverInfo }: PostOptions,
+): Promise<void> {
+  if (message.hasBadParams) throw new VmcpError("invalid_params", '"params" must be an object');
+  const client = readClientProfile(message.params);
+  const gone = new AbortController();
+  response.on("close", () => {
+    gone.abort(new VmcpError("cancelled", "The client went away before its session was there"));
+  });
+  const id = await sessions.generate();
+  if (id === "") {
+    throw new VmcpError("store_unavailable", "No session can be stored at the moment", {
+      retryAfterSeconds: 30,
+    });
+  }
+  try {
+    const session = await sessions.createSession(id, { identity, client, signal: gone.signal });
+    gone.signal.throwIfAborted();
+    response.setHeader("mcp-session-id", id);
+    const result = JSON.stringify(initializeResult(session, serverInfo));
+    writeJson(response, encodeResult(message.idJson, result));
+  } catch (error) {
+    // Nobody knows this id: without an end it would stay until its time to live has passed.
+    await sessions.terminate(id);
+    throw error;
+  }
+}
+
+function writeJson(response: ServerResponse, bytes: Buffer): void {
+  response
+    .writeHead(200, { "content-type": "application/json", "content-length": bytes.length })
+    .end(bytes);
+}
+
+function accepted(response: ServerResponse): void {
+  response.writeHead(202, { "content-length": 0 }).end();
+}

@@ -1,0 +1,78 @@
+import type { IncomingMessage } from "node:http";
+import { VmcpError } from "../../domain/errors.ts";
+import { isSameIdentity, type Identity } from "../../domain/identity.ts";
+import { isSessionfulRevision, SESSIONFUL_REVISIONS } from "../../mcp/revisions.ts";
+import type { ClientProfile } from "../../session/backend-connection.ts";
+import type { EdgeSession } from "../../session/edge-session.ts";
+
+/** What the endpoint needs of the session manager. */
+export interface EdgeSessions {
+  /** A new id, or "" where the store refuses. */
+  generate(): Promise<string>;
+  createSession(
+    id: string,
+    request: {
+      readonly identity: Identity;
+      readonly client: ClientProfile;
+      readonly signal: AbortSignal;
+    },
+  ): Promise<EdgeSession>;
+  getMultiSession(id: string): EdgeSession | undefined;
+  /** Waits for a session that is being made; rejects with `session_not_found` for any other. */
+  whenReady(id: string): Promise<EdgeSession>;
+  terminate(id: string): Promise<unknown>;
+}
+
+/**
+ * Finds the session that a request belongs to.
+ *
+ * Rejects with `session_required` without a session id and `session_not_found` for an unknown, ended or
+ * foreign one: whose session it is cannot be told from the answer. A session that is still being made is
+ * waited for.
+ */
+export async function findSession(
+  sessions: EdgeSessions,
+  request: IncomingMessage,
+  identity: Identity,
+): Promise<EdgeSession> {
+  const id = sessionIdOf(request);
+  const session = sessions.getMultiSession(id) ?? (await sessions.whenReady(id));
+  return checkOwner(session, identity);
+}
+
+/** As `findSession`, for sessions that are live already; undefined where one would have to wait. */
+export function findLiveSession(
+  sessions: EdgeSessions,
+  request: IncomingMessage,
+  identity: Identity,
+): EdgeSession | undefined {
+  const session = sessions.getMultiSession(sessionIdOf(request));
+  return session && checkOwner(session, identity);
+}
+
+/** Throws `session_required` where the header is missing. */
+export function sessionIdOf({ headers }: IncomingMessage): string {
+  const id = headers["mcp-session-id"];
+  if (typeof id !== "string" || id === "") {
+    throw new VmcpError(
+      "session_required",
+      "The Mcp-Session-Id header is missing: send initialize first, then the id it answers with",
+    );
+  }
+  return id;
+}
+
+/** Throws `invalid_request` for a revision that we do not speak; an absent header is fine. */
+export function checkVersionHeader({ headers }: IncomingMessage): void {
+  const version = headers["mcp-protocol-version"];
+  if (version === undefined || isSessionfulRevision(version)) return;
+  throw new VmcpError(
+    "invalid_request",
+    `The MCP-Protocol-Version header must be one of ${SESSIONFUL_REVISIONS.join(", ")}`,
+  );
+}
+
+function checkOwner(session: EdgeSession, identity: Identity): EdgeSession {
+  if (isSameIdentity(session.identity, identity)) return session;
+  throw new VmcpError("session_not_found", "Session not found; send initialize to open a new one");
+}
