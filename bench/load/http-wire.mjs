@@ -1,0 +1,105 @@
+import { connect } from "node:net";
+
+const HEAD_END = Buffer.from("\r\n\r\n");
+
+/**
+ * One keep-alive HTTP connection on a bare socket, one exchange at a time. An HTTP client would cost the generator more
+ * than the gateway costs.
+ */
+export class Wire {
+  #url;
+  #socket;
+  #buffer = Buffer.alloc(0);
+  #waiting;
+
+  constructor(url) {
+    this.#url = url;
+  }
+
+  /** Sends bytes that make one request; resolves with `{status, sessionId, isEventStream, text}`. */
+  async exchange(request, timeoutMs = 30_000) {
+    if (this.#socket === undefined) await this.#connect();
+    return new Promise((resolve, reject) => {
+      this.#waiting = { resolve, reject };
+      this.#socket.setTimeout(timeoutMs);
+      this.#socket.write(request);
+    });
+  }
+
+  close() {
+    this.#socket?.destroy();
+    this.#socket = undefined;
+  }
+
+  async #connect() {
+    const socket = connect({
+      host: this.#url.hostname,
+      port: Number(this.#url.port),
+      noDelay: true,
+    });
+    await new Promise((resolve, reject) => socket.once("connect", resolve).once("error", reject));
+    socket.on("data", (chunk) => this.#take(chunk));
+    socket.on("timeout", () => socket.destroy(new Error("no answer in time")));
+    socket.on("error", (error) => this.#fail(error));
+    socket.on("close", () => {
+      if (this.#socket === socket) this.#socket = undefined;
+      this.#fail(new Error("the connection was closed"));
+    });
+    this.#socket = socket;
+    this.#buffer = Buffer.alloc(0);
+  }
+
+  #take(chunk) {
+    this.#buffer = this.#buffer.length === 0 ? chunk : Buffer.concat([this.#buffer, chunk]);
+    const answer = parseAnswer(this.#buffer);
+    if (answer === undefined) return;
+    this.#buffer = this.#buffer.subarray(answer.bytes);
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    waiting?.resolve(answer);
+  }
+
+  #fail(error) {
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    waiting?.reject(error);
+  }
+}
+
+/** Undefined while the answer is not complete. */
+function parseAnswer(buffer) {
+  const headEnd = buffer.indexOf(HEAD_END);
+  if (headEnd < 0) return undefined;
+  const head = buffer.latin1Slice(0, headEnd);
+  const start = headEnd + HEAD_END.length;
+  const body = /\r\ntransfer-encoding: *chunked/i.test(head)
+    ? chunkedBody(buffer, start)
+    : sizedBody(buffer, start, Number(/\r\ncontent-length: *(\d+)/i.exec(head)?.[1] ?? 0));
+  if (body === undefined) return undefined;
+  return {
+    status: Number(head.slice(9, 12)),
+    sessionId: /\r\nmcp-session-id: *([^\r]+)/i.exec(head)?.[1],
+    isEventStream: /\r\ncontent-type: *text\/event-stream/i.test(head),
+    ...body,
+  };
+}
+
+function sizedBody(buffer, start, length) {
+  const bytes = start + length;
+  return buffer.length < bytes ? undefined : { text: buffer.utf8Slice(start, bytes), bytes };
+}
+
+function chunkedBody(buffer, start) {
+  const parts = [];
+  let at = start;
+  for (;;) {
+    const lineEnd = buffer.indexOf("\r\n", at);
+    if (lineEnd < 0) return undefined;
+    const size = Number.parseInt(buffer.latin1Slice(at, lineEnd), 16);
+    const end = lineEnd + 2 + size;
+    if (buffer.length < end + 2) return undefined;
+    if (size === 0) return { text: Buffer.concat(parts).toString(), bytes: end + 2 };
+    parts.push(buffer.subarray(lineEnd + 2, end));
+    at = end + 2;
+  }
+}
