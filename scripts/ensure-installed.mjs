@@ -38,8 +38,10 @@ function isInstalled() {
   return [...wanted].every(isSatisfied) && [...installed.keys()].every((path) => wanted.has(path));
 }
 
-function isSame(left, right) {
-  return left.version === right.version && left.integrity === right.integrity;
+/** A lock file may lack the integrity of what it was not made on; npm then learns it while installing. */
+function isSame(found, wanted) {
+  const { version, integrity = found.integrity } = wanted;
+  return found.version === version && found.integrity === integrity;
 }
 
 function readPackages(name) {

@@ -316,6 +316,17 @@ describe("filters", () => {
     ]);
   });
 
+  test("patterns that fit nothing are reported, those that fit something are not", () => {
+    const filter = ["re*", "write", "no*", "gone"];
+
+    const { findings } = aggregate(sources, settings({ tools: [rules("a", { filter })] }));
+
+    expect(findings.map(({ kind, originalName }) => [kind, originalName])).toEqual([
+      ["filter_unused", "gone"],
+      ["filter_unused", "no*"],
+    ]);
+  });
+
   test("what they hide is reported", () => {
     const { findings } = aggregate(sources, settings({ tools: [rules("b", { filter: [] })] }));
 

@@ -3,7 +3,7 @@ import type { BackendName } from "../domain/ids.ts";
 import type { BackendCapabilities, Candidate } from "./candidate.ts";
 import { rulesByWorkload } from "./collect.ts";
 import { type Finding, type FindingKind, KIND_WORDS } from "./finding.ts";
-import { matchesGlob } from "./glob.ts";
+import { isGlob, matchesGlob } from "./glob.ts";
 import type { BackendRules } from "./settings.ts";
 
 /**
@@ -47,9 +47,14 @@ function findUnused(
       .filter((key) => !originalNames.has(key))
       .map((key) => report("override_unused", "override", key)),
     ...(rule.filter ?? [])
-      .filter((glob) => !names.has(glob) && ![...names].some((name) => matchesGlob(glob, name)))
-      .map((glob) => report("filter_unused", "filter", glob)),
+      .filter((pattern) => !fitsAny(pattern, names))
+      .map((pattern) => report("filter_unused", "filter", pattern)),
   ];
+}
+
+function fitsAny(pattern: string, names: ReadonlySet<string>): boolean {
+  if (!isGlob(pattern)) return names.has(pattern);
+  return [...names].some((name) => matchesGlob(pattern, name));
 }
 
 function groupByBackend(candidates: readonly Candidate[]): ReadonlyMap<string, Candidate[]> {

@@ -1,3 +1,4 @@
+import { errors } from "undici";
 import type { BackendFailureCode, ExecutionState, VmcpErrorDetails } from "../domain/errors.ts";
 import { VmcpError } from "../domain/errors.ts";
 
@@ -19,7 +20,7 @@ export interface Reach {
 }
 
 /**
- * Translates an error of node or of the HTTP client, by its code alone; message texts are never read.
+ * Translates an error of node or of the HTTP client, by its code or class; message texts are never read.
  *
  * What broke before a byte left is `not_executed`; everything later is `unknown`. A broken handshake counts
  * as `backend_tls` even where the system only says that the connection was reset.
@@ -27,7 +28,9 @@ export interface Reach {
 export function toConnectionError(backend: string, thrown: unknown, reach: Reach): VmcpError {
   const code = codeOf(thrown);
   const executionState = reach.isWritten ? "unknown" : "not_executed";
-  const failure = classify(code, reach);
+  // Errors of the parser carry a code by their documentation, but not in fact.
+  const isNotHttp = thrown instanceof errors.HTTPParserError;
+  const failure = isNotHttp ? "backend_protocol" : classify(code, reach);
   const shown = code === "" ? "" : ` (${code})`;
   return backendError(backend, failure, `${SENTENCES[failure]}${shown}`, {
     executionState,

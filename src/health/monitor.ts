@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { messageOf, VmcpError } from "../domain/errors.ts";
 import type { BackendName } from "../domain/ids.ts";
 import type { Logger } from "../domain/logger.ts";
@@ -63,6 +64,8 @@ export class HealthMonitor implements AsyncDisposable {
 
   constructor(options: MonitorOptions) {
     this.#options = options;
+    // One listener for each backend that is being probed, and there may be many.
+    setMaxListeners(0, this.#closing.signal);
     this.#watched = options.backends.map((backend) => ({
       backend,
       health: { name: backend.name, state: "unknown", toolCount: undefined, reason: undefined },

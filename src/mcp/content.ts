@@ -12,13 +12,13 @@ interface BlockExtras {
   readonly extra?: JsonObject;
 }
 
-export interface TextBlock extends BlockExtras {
+interface TextBlock extends BlockExtras {
   readonly type: "text";
   readonly text: string;
 }
 
 /** An image or a sound; `data` is base64 as received. */
-export interface MediaBlock extends BlockExtras {
+interface MediaBlock extends BlockExtras {
   readonly type: "image" | "audio";
   readonly data: string;
   readonly mimeType: string;
@@ -34,12 +34,12 @@ export interface ResourcePart {
   readonly resourceExtra?: JsonObject;
 }
 
-export interface ResourceBlock extends BlockExtras, ResourcePart {
+interface ResourceBlock extends BlockExtras, ResourcePart {
   readonly type: "resource";
 }
 
 /** A block that is none of the others, `resource_link` among them; kept whole in `raw`. */
-export interface UnknownBlock {
+interface UnknownBlock {
   readonly type: "unknown";
   readonly raw?: JsonObject;
 }
@@ -123,6 +123,7 @@ function readMedia(block: JsonObject): MediaBlock | undefined {
 function readResource(block: JsonObject): ResourceBlock | undefined {
   const { type, resource } = block;
   if (type !== "resource" || !isJsonObject(resource)) return undefined;
+  if (typeof resource["uri"] !== "string") return undefined;
   return { type, ...toResourcePart(resource), ...extrasOf(block, ["resource"]) };
 }
 

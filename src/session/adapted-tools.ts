@@ -7,7 +7,7 @@ import { toMcpToolResult } from "../mcp/results.ts";
 import { toInputSchema } from "../mcp/structured.ts";
 import type { AdvertisedCapability, MultiSession } from "./session.ts";
 
-export interface AdaptedToolRequest {
+interface AdaptedToolRequest {
   /** As the client sent them. Absent ones are an empty object. */
   readonly arguments?: unknown;
   readonly meta?: JsonObject;

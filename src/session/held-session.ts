@@ -11,7 +11,7 @@ export type HeldSession<S extends MultiSession> =
   | { readonly phase: "closing"; readonly session: S; readonly done: Promise<void> };
 
 /** An id that was handed out and waits for its session. */
-export interface PlaceholderSession<S extends MultiSession> {
+interface PlaceholderSession<S extends MultiSession> {
   readonly phase: "placeholder";
   readonly ready: Readiness<S>;
 }

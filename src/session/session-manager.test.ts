@@ -639,6 +639,24 @@ describe("getMultiSession and whenReady", () => {
     expect(session?.tools.map(({ name }) => name)).toEqual(["echo"]);
   });
 
+  test("live sessions are those that can be called, neither placeholders nor closing ones", async () => {
+    const { manager, factory } = open();
+    await manager.generate();
+    const closing = await manager.generate();
+    const live = await manager.generate();
+    await manager.createSession(closing, REQUEST);
+    const session = await manager.createSession(live, REQUEST);
+    const gate = factory.holdClose(closing);
+    const terminating = manager.terminate(closing);
+    await gate.reached;
+
+    const listed = manager.liveSessions();
+    gate.open();
+    await terminating;
+
+    expect(listed).toEqual([session]);
+  });
+
   test("looking a session up counts as use", async () => {
     const { manager, factory } = open();
     const id = await manager.generate();
@@ -950,6 +968,84 @@ describe("close", () => {
     expect(factory.made.map(({ closes }) => closes)).toEqual([1, 1]);
   });
 });
+
+describe("a session that went live a moment ago, before its maker heard of it", () => {
+  test("is closed by a termination", async () => {
+    const { manager, storage, factory, reply, creating, id } = await openWithHeldReply();
+
+    const terminating = manager.terminate(id);
+    await settleEvents();
+    reply.open();
+
+    expect(await terminating).toEqual({ isNotAllowed: false });
+    await expect(creating).resolves.toMatchObject({ id });
+    expect(factory.made.map(({ closes }) => closes)).toEqual([1]);
+    expect(await storage.load(id)).toBeUndefined();
+    expect(manager.getMultiSession(id)).toBeUndefined();
+  });
+
+  test("is closed when its record expires", async () => {
+    const { manager, factory, advance, reply, creating } = await openWithHeldReply();
+    advance(IDLE_TTL_MS + 1);
+
+    const expiring = manager.closeExpired();
+    await settleEvents();
+    reply.open();
+    await Promise.all([expiring, creating]);
+
+    expect(factory.made.map(({ closes }) => closes)).toEqual([1]);
+    expect(manager.sessionCount).toBe(0);
+  });
+
+  test("is closed when the manager has stopped waiting for it", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    const { manager, factory, reply, creating } = await openWithHeldReply();
+    const outcome = creating.catch((error: unknown) => error);
+
+    const closing = manager.close();
+    await vi.advanceTimersByTimeAsync(1_000);
+    await closing;
+    reply.open();
+
+    expect(await outcome).toBeInstanceOf(VmcpError);
+    expect(factory.made.map(({ closes }) => closes)).toEqual([1]);
+    expect(manager.sessionCount).toBe(0);
+  });
+});
+
+interface HeldReply extends Opened {
+  readonly id: string;
+  readonly creating: Promise<MultiSession>;
+  readonly reply: Gate;
+}
+
+/** A manager whose storage has made a session live but has not answered yet. */
+async function openWithHeldReply(): Promise<HeldReply> {
+  const memory = new MemoryStorage();
+  const reply = gateOf();
+  const opening = open({
+    storage: withFaults(memory, {
+      async compareAndSwap(expected, next) {
+        const isWritten = await memory.compareAndSwap(expected, next);
+        await reply.pass();
+        return isWritten;
+      },
+    }),
+  });
+  const id = await opening.manager.generate();
+  const creating = opening.manager.createSession(id, REQUEST);
+  await reply.reached;
+  return { ...opening, id, creating, reply };
+}
+
+/** Lets everything happen that waits for nothing but its turn. */
+async function settleEvents(): Promise<void> {
+  for (let turn = 0; turn < 10; turn += 1) {
+    await new Promise((resolve) => {
+      setImmediate(resolve);
+    });
+  }
+}
 
 interface Opened {
   readonly manager: SessionManager;

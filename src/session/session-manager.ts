@@ -174,7 +174,7 @@ export class SessionManager<S extends MultiSession = MultiSession> {
   getAdaptedTools(id: string): readonly AdaptedTool[] {
     const session = this.getMultiSession(id);
     if (session === undefined) throw notFound("session not found or not a multi-session");
-    return adaptTools(session);
+    return adaptTools(session, this.#options.logger);
   }
 
   /** Closes the sessions that nobody uses any more; runs by itself every half of the shortest lifetime. */

@@ -238,6 +238,85 @@ test("refuses requests that do not name the revision agreed on", async () => {
   expect(answer.status).toBe(400);
 });
 
+test.for([
+  ["resources/list", {}, { resources: [{ uri: "t://a" }] }],
+  ["resources/templates/list", {}, { resourceTemplates: [{ uriTemplate: "t://{x}" }] }],
+  ["resources/read", { uri: "t://a" }, { contents: [{ uri: "t://a", text: "t://a of ledger" }] }],
+  ["resources/read", { uri: "t://scripted" }, { contents: [{ text: "scripted" }] }],
+  ["prompts/list", {}, { prompts: [{ name: "p" }] }],
+  ["prompts/get", { name: "p" }, { messages: [{ content: { text: "prompt p of ledger" } }] }],
+  ["completion/complete", {}, { completion: { values: ["alpha", "beta"] } }],
+  ["logging/setLevel", { level: "error" }, {}],
+  ["tools/call", { name: "fail" }, { isError: true }],
+  ["tools/call", { name: "big", arguments: { bytes: 3 } }, { content: [{ text: "xxx" }] }],
+] as const)("answers %s %j", async ([method, params, result]) => {
+  await using ledger = await startHttpLedger({
+    resources: ['{"uri":"t://a","name":"a"}'],
+    resourceTemplates: ['{"uriTemplate":"t://{x}","name":"t"}'],
+    contents: new Map([["t://scripted", '{"contents":[{"text":"scripted"}]}']]),
+    prompts: ['{"name":"p"}'],
+  });
+  const session = await openRawSession(ledger.url);
+
+  expect(await session.request(method, params)).toMatchObject({ result });
+});
+
+test.for([
+  ["tools/call", { name: "absent" }, -32_602],
+  ["prompts/get", { name: "absent" }, -32_602],
+  ["nothing/known", {}, -32_601],
+] as const)("refuses %s %j", async ([method, params, code]) => {
+  await using ledger = await startHttpLedger();
+  const session = await openRawSession(ledger.url);
+
+  expect(await session.request(method, params)).toMatchObject({ error: { code } });
+  expect(ledger.ledger.calls).toEqual([]);
+});
+
+test("failing on initialize opens no session", async () => {
+  await using ledger = await startHttpLedger({ initialize: "fail" });
+
+  await expect(openRawSession(ledger.url)).rejects.toThrow("cannot start");
+  expect(ledger.openSessions).toBe(0);
+});
+
+test("emit sends its notification on the call's own stream", async () => {
+  await using ledger = await startHttpLedger();
+  const session = await openRawSession(ledger.url);
+  const args = { method: "notifications/x", params: { a: 1 }, times: 2 };
+
+  const answer = await session.post({
+    jsonrpc: "2.0",
+    id: 1,
+    method: "tools/call",
+    params: { name: "emit", arguments: args },
+  });
+
+  expect(answer.events).toHaveLength(3);
+  expect(answer.events[0]).toBe('{"jsonrpc":"2.0","method":"notifications/x","params":{"a":1}}');
+});
+
+test("the answer to initialize is what the script says", async () => {
+  await using ledger = await startHttpLedger({
+    name: "told",
+    revision: "2024-11-05",
+    instructions: "read me",
+    capabilities: { experimental: {} },
+    initDelayMs: 1,
+  });
+
+  const { initializeAnswer } = await openRawSession(ledger.url);
+
+  expect(lastMessage(initializeAnswer)).toMatchObject({
+    result: {
+      protocolVersion: "2024-11-05",
+      capabilities: { experimental: {} },
+      serverInfo: { name: "told" },
+      instructions: "read me",
+    },
+  });
+});
+
 test("crash cuts the connection", async () => {
   await using ledger = await startHttpLedger();
   const session = await openRawSession(ledger.url);

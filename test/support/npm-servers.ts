@@ -97,3 +97,12 @@ function binOf(packageName: string): string {
   const { bin } = require(manifest) as { readonly bin: Readonly<Record<string, string>> };
   return join(dirname(manifest), Object.values(bin)[0] ?? "");
 }
+
+/** The server that keeps a chain of thoughts in memory: each call makes the chain one longer. */
+export function sequentialThinkingCommand(): StdioCommand {
+  return {
+    command: process.execPath,
+    args: [binOf("@modelcontextprotocol/server-sequential-thinking")],
+    env: { DISABLE_THOUGHT_LOGGING: "true" },
+  };
+}

@@ -73,6 +73,7 @@ describe("ensure-installed", () => {
 
   test.for([
     ["what is installed is what is wanted", ONE_PACKAGE],
+    ["the lock file does not know a package's content", { "node_modules/a": { version: "1.0.0" } }],
     ["only packages for other systems are missing", { ...ONE_PACKAGE, "node_modules/o": OPTIONAL }],
   ] as const)("says and does nothing when %s", ([, wanted]) => {
     writeLocks(wanted, changed({}));

@@ -56,6 +56,7 @@ const ENDPOINT = /http:\/\/\S+\/mcp\b/;
 
 /** Starts the real command in a folder of its own and resolves when it has printed its endpoint. */
 export async function startVmcp(options: VmcpOptions = {}): Promise<VmcpProcess> {
+  requireBuild(options.bin);
   const folder = mkdtempSync(join(tmpdir(), "vmcp-test-"));
   const configFile = writeConfig(folder, options);
   const files = configFile === undefined ? [] : [configFile];
@@ -63,14 +64,13 @@ export async function startVmcp(options: VmcpOptions = {}): Promise<VmcpProcess>
     ...options,
     folder,
   });
-  const removeFolder = (): void => rmSync(folder, { recursive: true, force: true });
-  started.exited.then(removeFolder, removeFolder);
+  const exited = removeAfter(started.exited, folder);
   const url = await endpointOf(started, options.startTimeoutMs ?? START_TIMEOUT_MS);
 
   const stop = async (signal: NodeJS.Signals = "SIGTERM"): Promise<VmcpExit> => {
     started.child.kill(signal);
     const timer = setTimeout(() => started.child.kill("SIGKILL"), STOP_TIMEOUT_MS);
-    return started.exited.finally(() => clearTimeout(timer));
+    return exited.finally(() => clearTimeout(timer));
   };
   return {
     url,
@@ -84,7 +84,7 @@ export async function startVmcp(options: VmcpOptions = {}): Promise<VmcpProcess>
     get stderr() {
       return started.output.stderr;
     },
-    exited: started.exited,
+    exited,
     stop,
     async [Symbol.asyncDispose]() {
       await stop();
@@ -97,6 +97,7 @@ export async function runVmcp(
   args: readonly string[],
   options: Omit<VmcpOptions, "config" | "args"> & { readonly folder?: string } = {},
 ): Promise<VmcpExit> {
+  requireBuild(options.bin);
   return launch(args, options).exited;
 }
 
@@ -110,7 +111,6 @@ function launch(
   args: readonly string[],
   options: Omit<VmcpOptions, "config"> & { readonly folder?: string },
 ): Launched {
-  requireBuild(options.bin);
   const child = spawn(process.execPath, [options.bin ?? BIN, ...args], {
     ...(options.folder !== undefined && { cwd: options.folder }),
     env: { ...process.env, ...options.env },
@@ -130,6 +130,14 @@ async function exitOf(child: ChildProcess, output: Launched["output"]): Promise<
   // `close` and not `exit`: all output has come then. The emitter's contract gives these two.
   const [code, signal] = (await once(child, "close")) as [number | null, NodeJS.Signals | null];
   return { code, signal, ...output };
+}
+
+async function removeAfter(exited: Promise<VmcpExit>, folder: string): Promise<VmcpExit> {
+  try {
+    return await exited;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 async function endpointOf(started: Launched, timeoutMs: number): Promise<string> {

@@ -20,19 +20,6 @@ export function prefixedName({ backend, name }: Candidate, { prefixFormat }: Nam
   return prefixFormat.replaceAll("{workload}", () => backend) + name;
 }
 
-/** The candidates that share each name, in the order given. */
-export function groupByName(
-  candidates: readonly Candidate[],
-): ReadonlyMap<string, readonly Candidate[]> {
-  const groups = new Map<string, Candidate[]>();
-  for (const candidate of candidates) {
-    const group = groups.get(candidate.name);
-    if (group === undefined) groups.set(candidate.name, [candidate]);
-    else group.push(candidate);
-  }
-  return groups;
-}
-
 /** The names that more than one backend has. Two alike from one backend are no conflict between backends. */
 export function findConflicts(
   candidates: readonly Candidate[],
@@ -44,4 +31,15 @@ export function findConflicts(
 /** The backends of some candidates, sorted, each once. */
 export function backendsOf(candidates: readonly Candidate[]): readonly string[] {
   return [...new Set(candidates.map(({ backend }) => backend))].toSorted();
+}
+
+/** The candidates that share each name, in the order given. */
+function groupByName(candidates: readonly Candidate[]): ReadonlyMap<string, readonly Candidate[]> {
+  const groups = new Map<string, Candidate[]>();
+  for (const candidate of candidates) {
+    const group = groups.get(candidate.name);
+    if (group === undefined) groups.set(candidate.name, [candidate]);
+    else group.push(candidate);
+  }
+  return groups;
 }

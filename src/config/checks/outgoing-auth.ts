@@ -7,12 +7,16 @@ import { lookUp } from "../references.ts";
 import { didYouMean } from "../suggestion.ts";
 import { transportOf } from "./backends.ts";
 
-/** Block by type of strategy; these are asked for in full even where the strategy itself is refused. */
+/** Block by type of strategy; asked for and checked even where the strategy itself is refused. */
 const BLOCKS = new Map([
+  ["header_injection", "headerInjection"],
   ["token_exchange", "tokenExchange"],
   ["upstream_inject", "upstreamInject"],
   ["aws_sts", "awsSts"],
+  ["obo", "obo"],
   ["xaa", "xaa"],
+  ["oauth", "oauth"],
+  ["client_credentials", "clientCredentials"],
 ]);
 
 /** That each strategy has the fields it needs, once, and stands for a backend that can use it. */
@@ -47,10 +51,24 @@ function checkStrategy(
   env: Environment,
 ): readonly Finding[] {
   const type = textOf(strategy["type"]);
-  if (type === "header_injection") return checkHeaderInjection(strategy, path, env);
+  const findings = checkForeignBlocks(strategy, path, type);
+  if (type === "header_injection")
+    return [...findings, ...checkHeaderInjection(strategy, path, env)];
   const block = BLOCKS.get(type ?? "");
-  if (block === undefined || strategy[block] !== undefined) return [];
-  return [problem([...path, block], `is missing; type: ${type ?? ""} needs it`)];
+  if (block === undefined || strategy[block] !== undefined) return findings;
+  return [...findings, problem([...path, block], `is missing; type: ${type ?? ""} needs it`)];
+}
+
+function checkForeignBlocks(
+  strategy: RawObject,
+  path: ConfigPath,
+  type: string | undefined,
+): readonly Finding[] {
+  if (type === undefined) return [];
+  return [...BLOCKS].flatMap(([owner, block]) => {
+    if (owner === type || strategy[block] === undefined) return [];
+    return [problem([...path, block], `means nothing unless type is ${owner}`)];
+  });
 }
 
 function checkHeaderInjection(

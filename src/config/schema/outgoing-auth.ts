@@ -5,7 +5,6 @@ import {
   headerValueField,
   httpUrlField,
   nonEmptyText,
-  refused,
   refusing,
 } from "./fields.ts";
 
@@ -41,6 +40,11 @@ const tokenExchange = z.strictObject({
   subjectProviderName: nonEmptyText().optional().describe("Provider of that token."),
 });
 
+/** Of strategies that this version does not have, where only the presence of the block is asked for. */
+function looseBlock(description: string): z.ZodOptional<z.ZodRecord<z.ZodString, z.ZodUnknown>> {
+  return z.record(z.string(), z.unknown()).optional().describe(description);
+}
+
 const strategy = z.strictObject({
   type: refusing(z.enum(STRATEGY_TYPES), REFUSED_TYPES, "How the gateway proves itself."),
   ...headerInjection,
@@ -48,16 +52,16 @@ const strategy = z.strictObject({
     .strictObject(headerInjection)
     .optional()
     .describe("The fields of `header_injection` as one block."),
-  tokenExchange: refused(tokenExchange.optional(), "Fields of `token_exchange`."),
-  upstreamInject: refused(
-    z.strictObject({ providerName: nonEmptyText() }).optional(),
-    "Fields of `upstream_inject`.",
-  ),
-  awsSts: refused(z.record(z.string(), z.unknown()).optional(), "Fields of `aws_sts`."),
-  obo: refused(z.record(z.string(), z.unknown()).optional(), "Fields of `obo`."),
-  xaa: refused(z.record(z.string(), z.unknown()).optional(), "Fields of `xaa`."),
-  oauth: refused(z.record(z.string(), z.unknown()).optional(), "Fields of `oauth`."),
-  clientCredentials: refused(tokenExchange.optional(), "Fields of `client_credentials`."),
+  tokenExchange: tokenExchange.optional().describe("Fields of `token_exchange`."),
+  upstreamInject: z
+    .strictObject({ providerName: nonEmptyText().describe("Name of the provider.") })
+    .optional()
+    .describe("Fields of `upstream_inject`."),
+  awsSts: looseBlock("Fields of `aws_sts`."),
+  obo: looseBlock("Fields of `obo`."),
+  xaa: looseBlock("Fields of `xaa`."),
+  oauth: looseBlock("Fields of `oauth`."),
+  clientCredentials: tokenExchange.optional().describe("Fields of `client_credentials`."),
 });
 
 /** How the gateway proves itself to backends. */

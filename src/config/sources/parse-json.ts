@@ -1,32 +1,41 @@
 import type { Node, ParseError } from "jsonc-parser";
-import { parseTree, printParseErrorCode } from "jsonc-parser";
+import { createScanner, parseTree, printParseErrorCode } from "jsonc-parser";
 import type { ConfigPath } from "../problems.ts";
 import type { ParsedSource, SourceLimits } from "./source-tree.ts";
-import { positionsIn, TreeBuilder } from "./source-tree.ts";
+import { positionsIn, tooDeep, TreeBuilder } from "./source-tree.ts";
 
 const MAX_SYNTAX_FAULTS = 20;
+
+/** Kinds of tokens; the library declares them as a const enum, which cannot be imported. */
+const END: number = 17;
+const OPENERS: ReadonlySet<number> = new Set([1, 3]);
+const CLOSERS: ReadonlySet<number> = new Set([2, 4]);
 
 /** Reads JSON with comments and trailing commas into plain values. Duplicate keys are faults. */
 export function parseJson(text: string, file: string, limits: SourceLimits): ParsedSource {
   const builder = new TreeBuilder(file, limits, positionsIn(text));
+  if (isTooDeep(text, limits)) {
+    builder.fault(0, [], tooDeep(limits));
+    return builder.finish(undefined);
+  }
   const errors: ParseError[] = [];
-  const root = parseShallow(text, errors);
+  const root = parseTree(text, errors, { allowTrailingComma: true });
   for (const { error, offset } of errors.slice(0, MAX_SYNTAX_FAULTS)) {
     builder.fault(offset, [], `is not JSON here: ${inWords(printParseErrorCode(error))}`);
   }
-  if (root === "too deep") builder.fault(0, [], `is nested deeper than ${String(limits.maxDepth)}`);
-  if (root === undefined || root === "too deep") return builder.finish(undefined);
-  return builder.finish(read(root, [], builder));
+  return builder.finish(root === undefined ? undefined : read(root, [], builder));
 }
 
-function parseShallow(text: string, errors: ParseError[]): Node | "too deep" | undefined {
-  try {
-    return parseTree(text, errors, { allowTrailingComma: true });
-  } catch (thrown) {
-    // The parser is recursive, so very deep nesting exhausts the stack.
-    if (thrown instanceof RangeError) return "too deep";
-    throw thrown;
+/** Asked before parsing, because the parser is recursive. */
+function isTooDeep(text: string, { maxDepth }: SourceLimits): boolean {
+  const scanner = createScanner(text, true);
+  let depth = 0;
+  for (let token: number = scanner.scan(); token !== END; token = scanner.scan()) {
+    if (OPENERS.has(token)) depth += 1;
+    if (CLOSERS.has(token)) depth -= 1;
+    if (depth > maxDepth) return true;
   }
+  return false;
 }
 
 function read(node: Node, path: ConfigPath, builder: TreeBuilder): unknown {

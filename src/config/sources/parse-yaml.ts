@@ -2,12 +2,15 @@ import type { Document, Node, Pair, YAMLMap, YAMLSeq } from "yaml";
 import { isAlias, isMap, isScalar, isSeq, Lexer, parseDocument } from "yaml";
 import type { ConfigPath } from "../problems.ts";
 import type { ParsedSource, SourceLimits } from "./source-tree.ts";
-import { positionsIn, tooMany, TreeBuilder } from "./source-tree.ts";
+import { positionsIn, tooDeep, tooMany, TreeBuilder } from "./source-tree.ts";
 
 /** Each use of an alias counts, also those inside of what another alias repeats. */
 const MAX_ALIAS_USES = 50;
 /** Syntax faults tend to cause each other; the first ones are the ones to repair. */
 const MAX_SYNTAX_FAULTS = 20;
+
+/** Each level of block nesting takes a column at least. */
+const DEEP_INDENT = /^[ ]{257}/m;
 
 const PLAIN_TAGS: ReadonlySet<string> = new Set(
   ["str", "int", "float", "bool", "null", "map", "seq"].map((name) => `tag:yaml.org,2002:${name}`),
@@ -25,8 +28,9 @@ const WORDING = new Map<string, string>([
 export function parseYaml(text: string, file: string, limits: SourceLimits): ParsedSource {
   const positionOf = positionsIn(text);
   const builder = new TreeBuilder(file, limits, positionOf);
-  if (hasTooManyValues(text, limits)) {
-    builder.fault(0, [], tooMany(limits));
+  const excess = excessOf(text, limits);
+  if (excess !== undefined) {
+    builder.fault(0, [], excess);
     return builder.finish(undefined);
   }
   const document = parseDocument(text, {
@@ -49,14 +53,26 @@ export function parseYaml(text: string, file: string, limits: SourceLimits): Par
   return builder.finish(walk.read(document.contents, []));
 }
 
-/** Counts before parsing, because parsing is what takes long. */
-function hasTooManyValues(text: string, { maxKeys }: SourceLimits): boolean {
-  let count = 0;
+/**
+ * What is too much about a text, found before parsing: many keys take the parser minutes, and its recursion
+ * over deep nesting can end the process, because an engine that runs out of stack in a regular expression
+ * does not throw.
+ */
+function excessOf(text: string, limits: SourceLimits): string | undefined {
+  if (DEEP_INDENT.test(text)) return tooDeep(limits);
+  let values = 0;
+  let flowDepth = 0;
+  let blocksInLine = 0;
   for (const token of new Lexer().lex(text)) {
-    if (token === ":" || token === "-" || token === ",") count += 1;
-    if (count > maxKeys) return true;
+    if (token === ":" || token === "-" || token === ",") values += 1;
+    if (token === "[" || token === "{") flowDepth += 1;
+    if (token === "]" || token === "}") flowDepth -= 1;
+    if (token === "-" || token === "?") blocksInLine += 1;
+    if (token === "\n") blocksInLine = 0;
+    if (values > limits.maxKeys) return tooMany(limits);
+    if (flowDepth > limits.maxDepth || blocksInLine > limits.maxDepth) return tooDeep(limits);
   }
-  return false;
+  return undefined;
 }
 
 class YamlWalk {
@@ -89,7 +105,11 @@ class YamlWalk {
       this.#builder.fault(offsetOf(node), path, message);
     }
     if (this.#aliasUses > MAX_ALIAS_USES) return null;
-    return this.read(node.resolve(this.#document), path);
+    const target = node.resolve(this.#document);
+    if (target === undefined) {
+      this.#builder.fault(offsetOf(node), path, "uses an alias that is not defined before");
+    }
+    return this.read(target, path);
   }
 
   #readSeq(node: YAMLSeq, path: ConfigPath): unknown[] {

@@ -52,7 +52,7 @@ export class TreeBuilder {
   /** Says whether the walk may enter another container at this depth, and records a fault if not. */
   mayEnter(path: ConfigPath, offset: number): boolean {
     if (path.length <= this.#limits.maxDepth) return true;
-    this.fault(offset, path.slice(0, 4), `is nested deeper than ${String(this.#limits.maxDepth)}`);
+    this.fault(offset, path.slice(0, 4), tooDeep(this.#limits));
     return false;
   }
 
@@ -87,6 +87,10 @@ export class TreeBuilder {
 
 export function tooMany(limits: SourceLimits): string {
   return `the file has more than ${String(limits.maxKeys)} keys and list items`;
+}
+
+export function tooDeep(limits: SourceLimits): string {
+  return `the file is nested deeper than ${String(limits.maxDepth)} levels`;
 }
 
 /** Makes a function from an offset in `text` to its line and column. */

@@ -1,0 +1,19 @@
+#!/usr/bin/env node
+import process from "node:process";
+import { main } from "./main.ts";
+import { processTerminal } from "./terminal.ts";
+
+const terminal = processTerminal();
+
+process.on("uncaughtException", (error) => {
+  void end(error);
+});
+
+process.exitCode = await main(process.argv.slice(2), terminal);
+
+/** Nothing is known of the state of a process after such an error, so it ends; children are killed on the way out. */
+async function end(error: unknown): Promise<void> {
+  const { reportFailure } = await import("./failures.ts");
+  reportFailure(error, terminal);
+  process.exit(70);
+}

@@ -1,0 +1,99 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { packageVersion } from "../../app/version.ts";
+import { Vmcp } from "../../app/vmcp.ts";
+import type { VmcpConfig } from "../../config/vmcp-config.ts";
+import type { Logger } from "../../domain/logger.ts";
+import { createLogger, type LogLevel } from "../../telemetry/logger.ts";
+import type { CommandAction } from "../commands.ts";
+import { describeProblems } from "../config-problems.ts";
+import { useConfig, type UsedConfig } from "../config-source.ts";
+import { EXIT } from "../exit-codes.ts";
+import type { Flags } from "../flags.ts";
+import { createJsonView } from "../serve/json-view.ts";
+import { LineLogger } from "../serve/line-logger.ts";
+import { LiveView } from "../serve/live-view.ts";
+import { createPlainView } from "../serve/plain-view.ts";
+import type { ServeIntroduction, ServeView } from "../serve/serve-view.ts";
+import { StopSignals } from "../serve/stop-signals.ts";
+import type { Terminal } from "../terminal.ts";
+
+const MAX_PORT = 65_535;
+
+/** What a person is told of a gateway whose backends keep nothing between calls. */
+const STATELESS_NOTE =
+  "operational.sessionManagementV2 is off: every call opens and closes a backend session of its own, so backends keep " +
+  "no state between calls. Set it to true to give each client sessions that last.";
+
+/** Runs the gateway until a signal ends it. */
+export const serve: CommandAction = async ({ args, flags, terminal }) => {
+  const used = useConfig(
+    {
+      file: args[0],
+      backends: flags.texts("backend"),
+      host: flags.text("host"),
+      port: flags.wholeNumber("port", MAX_PORT),
+      path: flags.text("path"),
+      allowInsecureAnonymous: flags.isSet("allow-insecure-anonymous"),
+    },
+    terminal,
+  );
+  using signals = new StopSignals();
+  const view = createView(used, flags, terminal);
+  const { logger, release } = chooseLogger(used.config, flags, terminal);
+  await using vmcp = await Vmcp.create(used.config, {
+    logger,
+    onBackendHealth: (report) => view.backendChanged(report),
+  });
+  view.listening(await vmcp.listen());
+  const isStarted = await Promise.race([started(vmcp, used.config), signals.received]);
+  if (isStarted === true) {
+    view.ready();
+    release();
+    await signals.received;
+  }
+  view.draining(vmcp.sessions.sessionCount);
+  await vmcp.close();
+  view.stopped();
+  return EXIT.ok;
+};
+
+/** A backend that is slow to start must not keep others from hearing that the rest is there. */
+async function started(vmcp: Vmcp, { operational }: VmcpConfig): Promise<true> {
+  const { startDeadlineMs } = operational.sessions;
+  await Promise.race([vmcp.probed(), delay(startDeadlineMs, undefined, { ref: false })]);
+  return true;
+}
+
+function createView(used: UsedConfig, flags: Flags, { out }: Terminal): ServeView {
+  const introduction = introduce(used);
+  if (flags.isSet("json")) return createJsonView(out, introduction);
+  return out.isInteractive ? new LiveView(out, introduction) : createPlainView(out, introduction);
+}
+
+function introduce({ config, origin, warnings }: UsedConfig): ServeIntroduction {
+  const { sessionManagementV2 } = config.operational;
+  return {
+    name: config.name,
+    version: packageVersion(),
+    origin,
+    backends: config.backends.map(({ name, transport }) => ({ name, transport })),
+    notes: [...describeProblems(warnings), ...(sessionManagementV2 ? [] : [STATELESS_NOTE])],
+  };
+}
+
+/** JSON for programs; short lines for a person, held back while the start is being drawn. */
+function chooseLogger(
+  { operational }: VmcpConfig,
+  flags: Flags,
+  { out, err }: Terminal,
+): { readonly logger: Logger; readonly release: () => void } {
+  // The choices of the option are the levels.
+  const named = flags.text("log-level") as LogLevel | undefined;
+  if (!err.isInteractive) {
+    return { logger: createLogger(named ?? operational.logLevel), release: () => {} };
+  }
+  const usual = operational.logLevel === "info" ? "warn" : operational.logLevel;
+  const logger = new LineLogger(err, named ?? usual);
+  if (out.isInteractive && !flags.isSet("json")) logger.hold();
+  return { logger, release: () => logger.release() };
+}

@@ -1,0 +1,24 @@
+import type { Output } from "../terminal.ts";
+import { count, oneLine } from "../text.ts";
+import type { BackendReport, ServeIntroduction, ServeView } from "./serve-view.ts";
+import { shortReason } from "./serve-view.ts";
+
+/** Plain lines as things happen, for files, pipes and containers. */
+export function createPlainView(output: Output, introduction: ServeIntroduction): ServeView {
+  const say = (line: string): void => output.write(`${oneLine(line)}\n`);
+  const { version, origin, backends, notes } = introduction;
+  const transports = new Map(backends.map(({ name, transport }) => [name, transport]));
+  say(`vmcp ${version}: ${count(backends.length, "backend")} from ${origin}`);
+  for (const note of notes) say(`note: ${note}`);
+  return {
+    listening: (url) => say(`listening on ${url}`),
+    backendChanged: (report: BackendReport) => {
+      const { name, state, toolCount = 0 } = report;
+      const what = state === "healthy" ? count(toolCount, "tool") : shortReason(report);
+      say(`backend ${name} (${transports.get(name) ?? "?"}) is ${state}: ${what}`);
+    },
+    ready: () => say("ready"),
+    draining: (sessions) => say(`draining… (${count(sessions, "session")})`),
+    stopped: () => say("stopped"),
+  };
+}

@@ -1,0 +1,46 @@
+import type { LogFields } from "../../domain/logger.ts";
+
+/** What the gateway says of one backend. */
+export interface BackendReport {
+  readonly name: string;
+  readonly state: "unknown" | "healthy" | "degraded" | "unhealthy";
+  readonly toolCount: number | undefined;
+  /** Why the last probe failed. */
+  readonly reason: string | undefined;
+}
+
+export interface ServedBackend {
+  readonly name: string;
+  readonly transport: string;
+}
+
+/** What there is to say before anything is started. */
+export interface ServeIntroduction {
+  /** The name under which clients know the gateway. */
+  readonly name: string;
+  readonly version: string;
+  /** Where the configuration came from. */
+  readonly origin: string;
+  readonly backends: readonly ServedBackend[];
+  /** Sentences about the configuration that an operator should read. */
+  readonly notes: readonly string[];
+}
+
+/** How `serve` shows what happens. The methods come in this order; `backendChanged` at any time after `listening`. */
+export interface ServeView {
+  listening(url: string): void;
+  backendChanged(report: BackendReport): void;
+  /** Every backend has answered or failed, or has had its time; it may still come. */
+  ready(): void;
+  draining(sessions: number): void;
+  stopped(): void;
+}
+
+/** Where a view takes log lines for people; see `LineLogger`. */
+export type PrintLog = (level: string, message: string, fields: LogFields) => void;
+
+/** The reason without the backend's name, for a place where the name stands already. */
+export function shortReason({ name, reason = "" }: BackendReport): string {
+  const lead = `Backend "${name}" `;
+  return reason.startsWith(lead) ? reason.slice(lead.length) : reason;
+}
