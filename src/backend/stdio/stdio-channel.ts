@@ -9,7 +9,7 @@ import {
 } from "../../mcp/exchange.ts";
 import { encodeNotification, type RequestId } from "../../mcp/json-rpc.ts";
 import { ClientWaits } from "../client-waits.ts";
-import { closedByGatewayError } from "../failures.ts";
+import { closedByGatewayError, notExecuted } from "../failures.ts";
 import { backendError } from "../node-errors.ts";
 import type { BackendSettings } from "../options.ts";
 import type { Channel, ConnectionListener } from "../ports.ts";
@@ -63,7 +63,7 @@ export class StdioChannel implements Channel, StdioRoute {
   }
 
   forward(request: OutboundRequest, sink: AnswerSink): Exchange {
-    const refusal = this.#end ?? this.#refusal(request.id);
+    const refusal = this.#end ? notExecuted(this.#end) : this.#refusal(request.id);
     if (refusal !== undefined) {
       queueMicrotask(() => sink.fail(refusal));
       return ENDED_EXCHANGE;
@@ -78,7 +78,7 @@ export class StdioChannel implements Channel, StdioRoute {
 
   async send(message: Buffer): Promise<void> {
     if (this.#isClosed) throw closedByGatewayError(this.settings.name, false);
-    if (this.#end !== undefined) throw this.#end;
+    if (this.#end !== undefined) throw notExecuted(this.#end);
     this.waits.sent(message);
     await new Promise<void>((resolve, reject) => {
       const isTaken = this.#writer.write({

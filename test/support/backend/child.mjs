@@ -1,5 +1,6 @@
 // A stdio backend whose tools are its ways of misbehaving. Arguments: flags that change how it starts and ends.
 import { spawn } from "node:child_process";
+import { closeSync } from "node:fs";
 import { createInterface } from "node:readline";
 
 const flags = new Set(process.argv.slice(2));
@@ -70,9 +71,13 @@ const tools = {
     if (message !== undefined) setTimeout(() => process.exit(0), 50);
   },
   grandchild: (message) => result(message.id, { content: [], pid: startGrandchild() }),
-  stopReading: () => input.pause(),
+  stopReading: (message) => {
+    input.pause();
+    result(message.id);
+  },
   closeInput: (message) => {
     process.stdin.destroy();
+    closeSync(0);
     setInterval(() => {}, 1_000);
     result(message.id);
   },
