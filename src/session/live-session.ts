@@ -1,11 +1,10 @@
-import type { BackendCapabilities } from "../aggregation/aggregate.ts";
 import type { CapabilitySet } from "../domain/capabilities.ts";
 import { VmcpError } from "../domain/errors.ts";
 import type { BackendName, SessionId } from "../domain/ids.ts";
 import { subjectOf, type Identity } from "../domain/identity.ts";
 import { isJsonObject, type JsonObject } from "../domain/json.ts";
 import type { Logger } from "../domain/logger.ts";
-import type { Advertised, Route } from "../domain/routing-table.ts";
+import type { Advertised } from "../domain/routing-table.ts";
 import type { Semaphore } from "../lib/semaphore.ts";
 import type { AnswerSink, BackendMessage, Exchange, OutboundRequest } from "../mcp/exchange.ts";
 import type {
@@ -32,8 +31,9 @@ import type {
   ToolCallResult,
 } from "./session.ts";
 import { SessionCaller } from "./session-caller.ts";
+import { SessionLists, type ListChange } from "./session-lists.ts";
 import { SessionRoutes } from "./session-routes.ts";
-import { LIST_NAMES, type ListName, type View, type Views } from "./view.ts";
+import type { ListName, Views } from "./view.ts";
 
 export interface LiveSessionOptions {
   readonly id: SessionId;
@@ -66,8 +66,6 @@ const LIST_CHANGED: Readonly<Record<ListName, string>> = {
 
 const LIST_CHANGED_METHODS: ReadonlySet<string> = new Set(Object.values(LIST_CHANGED));
 
-const LIST_CHANGE_DELAY_MS = 20;
-
 /**
  * The live half of one client's session: its links to every backend, and what of them the client sees.
  *
@@ -80,10 +78,8 @@ export class LiveSession implements EdgeSession, CallHost {
   readonly client: ClientProfile;
   readonly createdAtMs: number;
   readonly #options: LiveSessionOptions;
-  readonly #clientKind: string;
   readonly #links = new Map<BackendName, BackendLink>();
-  /** What each backend offers this session. */
-  readonly #offered = new Map<BackendName, CapabilitySet>();
+  readonly #lists: SessionLists;
   readonly #gate = new AdmissionGate();
   readonly #inFlight = new Map<RequestId, Call>();
   readonly #clientRequests: ClientRequests;
@@ -92,9 +88,6 @@ export class LiveSession implements EdgeSession, CallHost {
   readonly #relisting: Relisting;
   readonly #subscriptions = new Map<string, BackendName>();
   readonly #caller: SessionCaller;
-  #view: View | undefined;
-  #announced: View | undefined;
-  #announcement: NodeJS.Timeout | undefined;
   #logLevel: string | undefined;
   #lastUsedAtMs: number;
   #ownRequests = 0;
@@ -107,7 +100,12 @@ export class LiveSession implements EdgeSession, CallHost {
     this.createdAtMs = options.now();
     this.#lastUsedAtMs = this.createdAtMs;
     this.#options = options;
-    this.#clientKind = clientKindOf(options.client, options.identity);
+    this.#lists = new SessionLists({
+      ...options,
+      backends: options.backends.map(({ name }) => name),
+      clientKind: clientKindOf(options.client, options.identity),
+      onChanged: (change) => this.#listsReplaced(change),
+    });
     this.#clientRequests = new ClientRequests({
       clientCapabilities: options.client.capabilities,
       answerTimeoutMs: options.clientAnswerTimeoutMs,
@@ -139,15 +137,15 @@ export class LiveSession implements EdgeSession, CallHost {
   }
 
   get tools(): readonly AdvertisedCapability[] {
-    return this.#currentView().aggregate.tools.map(toAdvertisedCapability);
+    return this.#lists.current().aggregate.tools.map(toAdvertisedCapability);
   }
 
   get prompts(): readonly AdvertisedCapability[] {
-    return this.#currentView().aggregate.prompts.map(toAdvertisedCapability);
+    return this.#lists.current().aggregate.prompts.map(toAdvertisedCapability);
   }
 
   get resources(): readonly AdvertisedCapability[] {
-    return this.#currentView().aggregate.resources.map(toAdvertisedCapability);
+    return this.#lists.current().aggregate.resources.map(toAdvertisedCapability);
   }
 
   touch(): void {
@@ -161,7 +159,7 @@ export class LiveSession implements EdgeSession, CallHost {
 
   /** From now on the client is told when a list changes; until now it had none. */
   begin(): void {
-    this.#announced = this.#currentView();
+    this.#lists.begin();
   }
 
   forward(request: InboundRequest, sink: AnswerSink): Exchange {
@@ -177,7 +175,7 @@ export class LiveSession implements EdgeSession, CallHost {
         { retryAfterSeconds: 1 },
       );
     }
-    const { backend, bytes } = this.#routes.target(this.#currentView(), request);
+    const { backend, bytes } = this.#routes.target(this.#lists.current(), request);
     const link = this.#links.get(backend);
     if (link === undefined) {
       throw new VmcpError("no_backend_connection", `Backend "${backend}" has no connection here`);
@@ -204,7 +202,7 @@ export class LiveSession implements EdgeSession, CallHost {
 
   list(name: ListName): Buffer {
     this.touch();
-    return this.#currentView().lists[name];
+    return this.#lists.current().lists[name];
   }
 
   notify({ method, params, bytes }: InboundNotification): void {
@@ -312,7 +310,7 @@ export class LiveSession implements EdgeSession, CallHost {
   }
 
   async #close(): Promise<void> {
-    clearTimeout(this.#announcement);
+    this.#lists.close();
     this.#relisting.close();
     const hasDrained = await this.#gate.closeAndDrain(this.#options.drainDeadlineMs);
     if (!hasDrained) for (const call of this.#inFlight.values()) call.abort(sessionClosed());
@@ -332,7 +330,7 @@ export class LiveSession implements EdgeSession, CallHost {
   }
 
   #createLink(backend: SessionBackend): BackendLink {
-    const { id, identity, client, catalogues, now, logger } = this.#options;
+    const { id, identity, client, now, logger } = this.#options;
     return new BackendLink({
       backend,
       request: { sessionId: id, identity, client },
@@ -341,16 +339,14 @@ export class LiveSession implements EdgeSession, CallHost {
       closeDeadlineMs: this.#options.drainDeadlineMs,
       now,
       logger,
-      knownCapabilities: () => catalogues.fresh(backend.name, this.#clientKind),
+      knownCapabilities: () => this.#lists.known(backend.name),
       onReady: (link, capabilities) => this.#linkReady(link, capabilities),
       onUnsolicited: (link, message) => this.#unsolicited(link, message),
     });
   }
 
   #linkReady(link: BackendLink, fetched: CapabilitySet): void {
-    const capabilities = this.#options.catalogues.remember(link.name, this.#clientKind, fetched);
-    this.#offered.set(link.name, capabilities);
-    this.#viewChanged();
+    this.#lists.offerAtStart(link.name, fetched);
     this.#replayLogLevel(link);
     this.#replaySubscriptions(link);
     if (this.#outbox.isOpen) link.connection?.openNotifications();
@@ -380,7 +376,7 @@ export class LiveSession implements EdgeSession, CallHost {
   }
 
   #listsChanged(backend: BackendName): void {
-    this.#options.catalogues.invalidate(backend);
+    this.#lists.invalidate(backend);
     this.#relisting.request(backend);
   }
 
@@ -388,52 +384,12 @@ export class LiveSession implements EdgeSession, CallHost {
     const connection = this.#links.get(backend)?.connection;
     if (connection === undefined) return;
     const fetched = await connection.listCapabilities(signal);
-    if (signal.aborted) return;
-    this.#offered.set(backend, this.#options.catalogues.intern(backend, fetched));
-    this.#viewChanged();
+    if (!signal.aborted) this.#lists.offerChanged(backend, fetched);
   }
 
-  #currentView(): View {
-    this.#view ??= this.#options.views.of(this.#sources());
-    return this.#view;
-  }
-
-  #sources(): readonly BackendCapabilities[] {
-    return this.#options.backends.flatMap(({ name }) => {
-      const capabilities =
-        this.#offered.get(name) ?? this.#options.catalogues.lastKnown(name, this.#clientKind);
-      return capabilities === undefined ? [] : [{ backend: name, capabilities }];
-    });
-  }
-
-  /** Several backends often change at once: they are told together, a moment later. */
-  #viewChanged(): void {
-    this.#view = undefined;
-    if (this.#announced === undefined || this.#announcement !== undefined) return;
-    if (this.#closing !== undefined) return;
-    this.#announcement = setTimeout(() => {
-      this.#announcement = undefined;
-      this.#announce();
-    }, LIST_CHANGE_DELAY_MS);
-  }
-
-  #announce(): void {
-    const before = this.#announced;
-    const after = this.#currentView();
-    if (before === undefined || before === after) return;
-    this.#announced = after;
-    this.#routes.viewChanged(before, after, (route) => this.#isOffered(route));
-    for (const name of LIST_NAMES) {
-      if (!before.lists[name].equals(after.lists[name])) {
-        this.#outbox.listChanged(LIST_CHANGED[name]);
-      }
-    }
-  }
-
-  #isOffered({ backend, kind, originalName }: Route): boolean {
-    const offered = this.#offered.get(backend);
-    const candidates = kind === "tool" ? offered?.tools : offered?.prompts;
-    return candidates?.some(({ key }) => key === originalName) === true;
+  #listsReplaced({ before, after, lists }: ListChange): void {
+    this.#routes.viewChanged(before, after, (route) => this.#lists.isOffered(route));
+    for (const name of lists) this.#outbox.listChanged(LIST_CHANGED[name]);
   }
 
   #replayLogLevel(link: BackendLink): void {
