@@ -5,14 +5,23 @@ import { renderJsonSchema, renderReference } from "../../src/config/reference.ts
 
 const REFERENCE = join(import.meta.dirname, "../../docs/reference");
 
+/** Takes away what the formatter may change: the width of table columns. */
+function withoutPadding(markdown: string): string {
+  return markdown.replaceAll(/ {2,}/g, " ").replaceAll(/-{3,}/g, "---").trim();
+}
+
 const GENERATED = [
-  { file: "config.md", render: renderReference },
-  { file: "config.schema.json", render: renderJsonSchema },
+  { file: "config.md", render: renderReference, contentOf: withoutPadding },
+  {
+    file: "config.schema.json",
+    render: renderJsonSchema,
+    contentOf: (text: string): unknown => JSON.parse(text),
+  },
 ] as const;
 
 test.for(GENERATED)(
   "docs/reference/$file is what the schema says (UPDATE_DOCS=1 rewrites it)",
-  ({ file, render }) => {
+  ({ file, render, contentOf }) => {
     const path = join(REFERENCE, file);
     const current = render();
     if (process.env["UPDATE_DOCS"] === "1") {
@@ -22,6 +31,6 @@ test.for(GENERATED)(
 
     const committed = readFileSync(path, "utf8");
 
-    expect(committed).toBe(current);
+    expect(contentOf(committed)).toEqual(contentOf(current));
   },
 );

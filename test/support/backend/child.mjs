@@ -40,9 +40,6 @@ const tools = {
   answerAndExit: (message) => process.stdout.write(answerText(message), () => process.exit(0)),
   kill: () => process.kill(process.pid, "SIGKILL"),
   endless: () => {
-    const pour = () => {
-      while (process.stdout.write("x".repeat(65_536)));
-    };
     process.stdout.on("drain", pour);
     pour();
   },
@@ -57,7 +54,8 @@ const tools = {
     result("unknown id");
   },
   progress: (message) => {
-    progress(message.params._meta.progressToken);
+    const { _meta: meta } = message.params;
+    progress(meta.progressToken);
     progress("forged");
     result(message.id);
   },
@@ -82,6 +80,10 @@ const tools = {
     result(message.id);
   },
 };
+
+function pour() {
+  while (process.stdout.write("x".repeat(65_536)));
+}
 
 function answerText(message) {
   return `${JSON.stringify({ jsonrpc: "2.0", id: message.id, result: { content: [] } })}\n`;

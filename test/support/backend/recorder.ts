@@ -15,7 +15,7 @@ export interface Recorder extends AnswerSink {
 }
 
 export function createRecorder(): Recorder {
-  let end: (ending: Ending) => void = () => {};
+  let end: ((ending: Ending) => void) | undefined;
   const ended = new Promise<Ending>((resolve) => {
     end = resolve;
   });
@@ -38,11 +38,11 @@ export function createRecorder(): Recorder {
     },
     answer(message) {
       recorder.endings.push({ answer: message });
-      end({ answer: message });
+      end?.({ answer: message });
     },
     fail(error) {
       recorder.endings.push({ error });
-      end({ error });
+      end?.({ error });
     },
   };
   return recorder;
