@@ -1,3 +1,4 @@
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { problemPathsOf, problemsOf } from "./testing/parse.ts";
 
@@ -233,4 +234,41 @@ test.for([
   const text = `backends: [${backend}]\noutgoingAuth: {backends: {b: {type: header_injection, headerName: X-Key, headerValue: v}}}\n`;
 
   expect(problemsOf(text)).toEqual([expect.stringContaining(message)]);
+});
+
+test("whatever a file holds, it is either a configuration or refused in words", () => {
+  const words =
+    "name backends url command transport headers env args stdio incomingAuth outgoingAuth type authz " +
+    "policies default mcpServers aggregation tools workload overrides operational timeouts steps " +
+    "compositeTools dependsOn id server host limits admin";
+  const key = fc.constantFrom("x y", ...words.split(" "));
+  const { tree } = fc.letrec((tie) => ({
+    tree: fc.oneof(
+      { depthSize: "small" },
+      fc.constantFrom(null, true, 7, "text", "https://x.y", "${A}", "30s", "anonymous", "b1"),
+      fc.dictionary(key, tie("tree"), { maxKeys: 5 }),
+      fc.array(tie("tree"), { maxLength: 3 }),
+    ),
+  }));
+  const fileNames = fc.constantFrom("vmcp.yaml", "vmcp.json", "mcp.json");
+
+  fc.assert(
+    fc.property(fc.dictionary(key, tree), fileNames, (value, fileName) => {
+      const problems = problemsOf(JSON.stringify(value), { fileName });
+      expect(problems.every((line) => line.length > 2)).toBe(true);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test("a text of any kind never ends in anything but words", () => {
+  fc.assert(
+    fc.property(
+      fc.string({ unit: "binary" }),
+      fc.constantFrom("a.yaml", "a.json", "a.toml"),
+      (text, fileName) => {
+        expect(problemsOf(text, { fileName }).length).toBeGreaterThan(0);
+      },
+    ),
+  );
 });

@@ -109,6 +109,10 @@ test.for(LEAVES.filter(({ isIgnored }) => isIgnored))(
   },
 );
 
+test.for(LEAVES)("$field is described in a sentence", ({ node }) => {
+  expect(node.description).toMatch(/^[A-Z`].*\.$/);
+});
+
 test("every duration and size is held to what timers and buffers can take", () => {
   const limited = LEAVES.filter(({ node }) => node.kind !== undefined);
 

@@ -6,7 +6,7 @@ import { convertServers, sourcePath } from "./clients/convert-client-config.ts";
 import type { ConfigOverrides } from "./compile-config.ts";
 import { compileConfig } from "./compile-config.ts";
 import type { ConfigProblem, Finding } from "./problems.ts";
-import { ConfigError, pathText } from "./problems.ts";
+import { ConfigError, pathText, problem } from "./problems.ts";
 import type { RawObject } from "./raw-values.ts";
 import { isRawObject, kindOf, listOf, objectOf, textOf } from "./raw-values.ts";
 import type { ReadFile } from "./read-bounded-file.ts";
@@ -157,19 +157,26 @@ function prepare(
 function prepareOwn(value: RawObject): Prepared {
   const { mcpServers, ...input } = value;
   const own = listOf(input["backends"]);
-  const taken = own.flatMap((backend) => textOf(objectOf(backend)["name"]) ?? []);
+  const names = own.flatMap((backend) => textOf(objectOf(backend)["name"]) ?? []);
   const servers = Object.entries(objectOf(mcpServers)).map(([name, entry]) => ({
     name,
     path: ["mcpServers", name],
     entry,
   }));
-  const options = { isLenient: false, isUrlSse: false };
-  const converted = convertServers(servers, options, own.length, taken);
-  const isUntouched =
-    mcpServers === undefined ||
-    (input["backends"] !== undefined && !Array.isArray(input["backends"]));
-  const backends = [...own, ...converted.backends];
-  return { input: isUntouched ? input : { ...input, backends }, converted };
+  const aggregation = objectOf(input["aggregation"]);
+  const ownTools = listOf(aggregation["tools"]);
+  const before = { backends: own.length, tools: ownTools.length, names };
+  const converted = convertServers(servers, { isLenient: false, isUrlSse: false }, before);
+  if (mcpServers !== undefined && !isRawObject(mcpServers)) {
+    const message = `must be a mapping of servers by name, but ${kindOf(mcpServers)} stands here`;
+    return { input, converted: { ...converted, findings: [problem(["mcpServers"], message)] } };
+  }
+  const isOdd = input["backends"] !== undefined && !Array.isArray(input["backends"]);
+  if (mcpServers === undefined || isOdd) return { input, converted };
+  const { backends, tools } = converted;
+  const withRules = { aggregation: { ...aggregation, tools: [...ownTools, ...tools] } };
+  const added = { backends: [...own, ...backends], ...(tools.length > 0 ? withRules : {}) };
+  return { input: { ...input, ...added }, converted };
 }
 
 function inSource(converted: ConvertedServers, findings: readonly Finding[]): readonly Finding[] {

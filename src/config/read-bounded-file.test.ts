@@ -5,6 +5,9 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { readBoundedFile } from "./read-bounded-file.ts";
 
+/** Node cannot make one itself. */
+const MAKE_FIFO = "mkfifo";
+
 let folder = "";
 
 beforeAll(() => {
@@ -48,7 +51,7 @@ test("a missing file, a directory and a device are named as such", () => {
 
 test("a FIFO that nobody writes to is refused without waiting", () => {
   const path = join(folder, "fifo");
-  execFileSync("mkfifo", [path]);
+  execFileSync(MAKE_FIFO, [path]);
 
   expect(() => readBoundedFile(path, 100)).toThrow("is not a regular file");
 });

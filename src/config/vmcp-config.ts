@@ -36,7 +36,7 @@ interface BackendBase {
   readonly maxConcurrentCalls: number;
 }
 
-export interface HttpBackendConfig extends BackendBase {
+interface HttpBackendConfig extends BackendBase {
   readonly transport: "streamable-http";
   readonly url: string;
   /** Static headers and those of outgoing authentication in one. */
@@ -45,7 +45,7 @@ export interface HttpBackendConfig extends BackendBase {
   readonly caBundlePath: string | undefined;
 }
 
-export interface StdioBackendConfig extends BackendBase {
+interface StdioBackendConfig extends BackendBase {
   readonly transport: "stdio";
   readonly command: string;
   readonly args: readonly string[];
@@ -57,7 +57,7 @@ export interface StdioBackendConfig extends BackendBase {
 
 export type BackendConfig = HttpBackendConfig | StdioBackendConfig;
 
-export interface OverrideConfig {
+interface OverrideConfig {
   readonly name?: string | undefined;
   readonly description?: string | undefined;
   readonly annotations?: JsonObject | undefined;
@@ -104,7 +104,7 @@ export interface OperationalConfig {
   };
 }
 
-export interface ServerConfig {
+interface ServerConfig {
   readonly host: string;
   /** 0 takes a free port. */
   readonly port: number;

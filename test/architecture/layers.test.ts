@@ -49,8 +49,8 @@ const MAY_IMPORT: ReadonlyMap<string, readonly string[]> = new Map([
       "admin",
     ],
   ],
-  ["cli", ["domain", "lib", "config", "app"]],
-  ["index.ts", ["domain", "config", "app"]],
+  ["cli", ["domain", "lib", "config", "telemetry", "app"]],
+  ["index.ts", ["domain", "mcp", "config", "health", "session", "app"]],
 ]);
 
 /** Packages that only some folders may know, so that replacing one stays a change in one place. */

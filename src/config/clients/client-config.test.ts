@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { LoadedConfig } from "../load-config.ts";
-import { parse, problemPathsOf, problemsOf } from "../testing/parse.ts";
+import { parse, problemPathsOf } from "../testing/parse.ts";
 import { isClientConfig } from "./client-servers.ts";
 import { uniqueName } from "./convert-client-config.ts";
 
@@ -161,7 +161,7 @@ test("what cannot be resolved or understood is refused at its place in the clien
     "mcpServers.g.envFile",
   ]);
   expect(() => parse(text, { fileName: "mcp.json" })).toThrow(
-    "mcp.json:7:42 mcpServers.e.command[1]: needs the environment variable ARG",
+    "mcp.json:7:45 mcpServers.e.command[1]: needs the environment variable ARG",
   );
 });
 
@@ -254,9 +254,9 @@ A = "b"
     { name: "docs", headers: { Authorization: "Bearer t", "X-Team": "blue" } },
     { name: "local", command: "run", args: ["a"], env: { A: "b" } },
   ]);
-  expect(problemsOf(text, { fileName: "config.toml" })).toEqual([
-    expect.stringContaining("DOCS_TOKEN"),
-    expect.stringContaining("TEAM"),
+  expect(problemPathsOf(text, { fileName: "config.toml" })).toEqual([
+    "mcp_servers.docs.env_http_headers.X-Team",
+    "mcp_servers.docs.bearer_token_env_var",
   ]);
 });
 
@@ -299,6 +299,23 @@ mcpServers:
   expect(problemPathsOf(`${base}  a: {command: x}\n  b: {command: x}\n`)).toEqual(["mcpServers.a"]);
   expect(problemPathsOf(`${base}  b: {command: x, env: {A: "\${NO}"}}\n`)).toEqual([
     "mcpServers.b.env.A",
+  ]);
+});
+
+test("an allow list under mcpServers joins the rules of the file, and may not contradict them", () => {
+  const text = `
+aggregation: {tools: [{workload: a, filter: [x]}]}
+mcpServers:
+  a: {command: x}
+  b: {command: x, includeTools: [y]}
+`;
+
+  expect(parse(text).config.aggregation.tools).toMatchObject([
+    { workload: "a", filter: ["x"] },
+    { workload: "b", filter: ["y"] },
+  ]);
+  expect(problemPathsOf(text.replace("workload: a", "workload: b"))).toEqual([
+    "mcpServers.b.includeTools.workload",
   ]);
 });
 

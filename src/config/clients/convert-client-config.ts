@@ -26,17 +26,25 @@ export interface ConvertedServers {
   readonly leftOut: readonly string[];
 }
 
+/** What the configuration holds before a client's servers are added to it. */
+export interface Before {
+  readonly backends: number;
+  readonly tools: number;
+  readonly names: readonly string[];
+}
+
+const NOTHING: Before = { backends: 0, tools: 0, names: [] };
+
 /**
- * Turns a client's servers into entries of `backends`, the first at position `firstIndex`. Names that backends
- * cannot have are changed, with a warning, so that they stay unique among themselves and `taken`.
+ * Turns a client's servers into entries of `backends`. Names that backends cannot have are changed, with a
+ * warning, so that they stay unique among themselves and the names there were before.
  */
 export function convertServers(
   servers: readonly ClientServer[],
   options: ConvertOptions,
-  firstIndex = 0,
-  taken: readonly string[] = [],
+  before: Before = NOTHING,
 ): ConvertedServers {
-  const names = new Set(taken);
+  const names = new Set(before.names);
   const backends: RawObject[] = [];
   const tools: RawObject[] = [];
   const origins: Origin[] = [];
@@ -50,15 +58,19 @@ export function convertServers(
       continue;
     }
     const name = uniqueName(server.name, names);
-    findings.push(...reportName(server, name, taken));
+    findings.push(...reportName(server, name, before.names));
     names.add(name);
-    const target = ["backends", firstIndex + backends.length];
+    const target = ["backends", before.backends + backends.length];
     origins.push({ target, source: server.path });
     for (const { field, source } of converted.origins) {
       origins.push({ target: [...target, ...field], source });
     }
     backends.push({ name, ...converted.backend });
-    if (converted.filter !== undefined) tools.push({ workload: name, filter: converted.filter });
+    if (converted.filter === undefined) continue;
+    const rule = ["aggregation", "tools", before.tools + tools.length];
+    const source = [...server.path, converted.filter.field];
+    origins.push({ target: rule, source }, { target: [...rule, "filter"], source });
+    tools.push({ workload: name, filter: converted.filter.tools });
   }
   return { backends, tools, origins, findings, leftOut };
 }

@@ -6,7 +6,7 @@ import { isGatewayHeader } from "../schema/fields.ts";
 import type { ClientServer } from "./client-servers.ts";
 
 /** Says that what stands at `field` of a backend came from `source` in the client's file. */
-export interface FieldOrigin {
+interface FieldOrigin {
   readonly field: ConfigPath;
   readonly source: ConfigPath;
 }
@@ -14,8 +14,8 @@ export interface FieldOrigin {
 export interface ConvertedServer {
   /** An entry of `backends` without its name; absent where the server is left out. */
   readonly backend?: RawObject;
-  /** Tools that the client restricts the server to. */
-  readonly filter?: readonly unknown[];
+  /** Tools that the client restricts the server to, and under which field it says so. */
+  readonly filter?: { readonly tools: readonly unknown[]; readonly field: string };
   readonly origins: readonly FieldOrigin[];
   readonly findings: readonly Finding[];
 }
@@ -68,10 +68,11 @@ export function convertServer(server: ClientServer, options: ConvertOptions): Co
   if (kind === undefined) return leftOut(unclear(entry, path));
   if (kind === "sse" || kind === "websocket") return leftOut(unreachable(kind, path, options));
   const converted = kind === "stdio" ? convertStdio(entry, path) : convertHttp(entry, path);
-  const filter = entry["includeTools"] ?? entry["enabled_tools"];
+  const field = entry["includeTools"] === undefined ? "enabled_tools" : "includeTools";
+  const tools = entry[field];
   return {
     ...converted,
-    ...(Array.isArray(filter) ? { filter } : {}),
+    ...(Array.isArray(tools) ? { filter: { tools, field } } : {}),
     findings: [...converted.findings, ...reportRest(entry, path)],
   };
 }
@@ -162,6 +163,7 @@ function convertHttp(entry: RawObject, path: ConfigPath): ConvertedServer {
     origins: [
       { field: ["url"], source: [...path, urlField] },
       { field: ["headers"], source: [...path, headersField] },
+      ...variableOrigins(entry, path),
     ],
     findings: dropped.map((name) =>
       warning(
@@ -180,6 +182,19 @@ function variableHeaders(entry: RawObject): RawObject {
     ...named.map(([header, variable]) => [header, `\${env:${String(variable)}}`]),
     ...(bearer === undefined ? [] : [["Authorization", `Bearer \${env:${bearer}}`]]),
   ]);
+}
+
+function variableOrigins(entry: RawObject, path: ConfigPath): readonly FieldOrigin[] {
+  const headers = Object.keys(objectOf(entry["env_http_headers"]));
+  return [
+    ...headers.map((header) => ({
+      field: ["headers", header],
+      source: [...path, "env_http_headers", header],
+    })),
+    ...(entry["bearer_token_env_var"] === undefined
+      ? []
+      : [{ field: ["headers", "Authorization"], source: [...path, "bearer_token_env_var"] }]),
+  ];
 }
 
 /** Clients write numbers and switches without quotes, and some write a variable as `$NAME`. */

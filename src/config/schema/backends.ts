@@ -13,7 +13,7 @@ import {
 const NAME_RULE = "must be 1 to 48 of A-Z, a-z, 0-9, _ and -";
 
 /** The alias of a backend, as in names, errors and settings. */
-export const backendNameField = z
+const backendNameField = z
   .string()
   .regex(/^[A-Za-z0-9_-]{1,48}$/, NAME_RULE)
   .describe("Alias of the backend: 1 to 48 of A-Z, a-z, 0-9, _ and -, unique.");

@@ -9,7 +9,7 @@ import {
 } from "./fields.ts";
 
 /** As the format names them; `checks/outgoing-auth.ts` asks that the chosen one has its fields. */
-export const STRATEGY_TYPES = [
+const STRATEGY_TYPES = [
   "unauthenticated",
   "header_injection",
   "token_exchange",
@@ -84,4 +84,3 @@ export const outgoingAuthSchema = z
   .describe("How the gateway proves itself to backends.");
 
 export type StrategyInput = z.output<typeof strategy>;
-export type OutgoingAuthInput = z.output<typeof outgoingAuthSchema>;

@@ -56,5 +56,3 @@ export const adminSchema = z
   })
   .optional()
   .describe("The listener for operators, which this version does not have; its use is an error.");
-
-export type ServerInput = z.output<typeof serverSchema>;

@@ -1,5 +1,5 @@
 import type { Node, ParseError } from "jsonc-parser";
-import { createScanner, parseTree, printParseErrorCode } from "jsonc-parser";
+import { createScanner, findNodeAtLocation, parseTree, printParseErrorCode } from "jsonc-parser";
 import type { ConfigPath } from "../problems.ts";
 import type { ParsedSource, SourceLimits } from "./source-tree.ts";
 import { positionsIn, tooDeep, TreeBuilder } from "./source-tree.ts";
@@ -23,7 +23,15 @@ export function parseJson(text: string, file: string, limits: SourceLimits): Par
   for (const { error, offset } of errors.slice(0, MAX_SYNTAX_FAULTS)) {
     builder.fault(offset, [], `is not JSON here: ${inWords(printParseErrorCode(error))}`);
   }
-  return builder.finish(root === undefined ? undefined : read(root, [], builder));
+  if (root === undefined) return builder.finish(undefined);
+  // A history file has too many values to remember the place of each.
+  return builder.finish(read(root, [], builder), (path) => offsetAt(root, path));
+}
+
+/** Where the key or item at a path begins. */
+function offsetAt(root: Node, path: ConfigPath): number | undefined {
+  const node = findNodeAtLocation(root, [...path]);
+  return node?.parent?.type === "property" ? node.parent.offset : node?.offset;
 }
 
 /** Asked before parsing, because the parser is recursive. */
@@ -48,7 +56,6 @@ function readArray(node: Node, path: ConfigPath, builder: TreeBuilder): unknown[
   const list: unknown[] = [];
   for (const [index, item] of (node.children ?? []).entries()) {
     if (!builder.mayAdd([...path, index], item.offset)) return list;
-    builder.place([...path, index], item.offset);
     list.push(read(item, [...path, index], builder));
   }
   return list;
@@ -61,7 +68,6 @@ function readObject(node: Node, path: ConfigPath, builder: TreeBuilder): Record<
     if (keyNode === undefined || valueNode === undefined) continue;
     const key = String(keyNode.value);
     if (!builder.mayKey(object, path, key, keyNode.offset)) continue;
-    builder.place([...path, key], keyNode.offset);
     object[key] = read(valueNode, [...path, key], builder);
   }
   return object;

@@ -76,12 +76,17 @@ export class TreeBuilder {
     return this.mayAdd([...path, key], offset);
   }
 
-  finish(value: unknown): ParsedSource {
-    const positions = this.#positions;
-    return {
-      tree: { value, locate: (path) => locate(positions, path) },
-      problems: this.#problems,
+  /** `offsetAt` finds places that were not told with `place`. */
+  finish(
+    value: unknown,
+    offsetAt: (path: ConfigPath) => number | undefined = () => undefined,
+  ): ParsedSource {
+    const find = (path: ConfigPath): Position | undefined => {
+      const offset = offsetAt(path);
+      if (offset !== undefined) return this.#positionOf(offset);
+      return this.#positions.get(JSON.stringify(path));
     };
+    return { tree: { value, locate: (path) => locate(find, path) }, problems: this.#problems };
   }
 }
 
@@ -109,9 +114,10 @@ export function positionsIn(text: string): (offset: number) => Position {
   };
 }
 
-function locate(positions: ReadonlyMap<string, Position>, path: ConfigPath): Position {
+/** The place of the path itself, else that of its nearest parent. */
+function locate(find: (path: ConfigPath) => Position | undefined, path: ConfigPath): Position {
   for (let length = path.length; length > 0; length -= 1) {
-    const position = positions.get(JSON.stringify(path.slice(0, length)));
+    const position = find(path.slice(0, length));
     if (position !== undefined) return position;
   }
   return { line: 1, column: 1 };
