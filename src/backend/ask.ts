@@ -4,7 +4,7 @@ import { encodeRequest, METHOD_NOT_FOUND, OWN_ID_PREFIX } from "../mcp/json-rpc.
 import { backendError } from "./node-errors.ts";
 import type { Channel } from "./ports.ts";
 
-export interface Question {
+interface Question {
   readonly method: string;
   readonly params?: JsonObject;
   readonly timeoutMs?: number;

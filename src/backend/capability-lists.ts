@@ -13,7 +13,7 @@ import { faultOfItem } from "./capability-item.ts";
 import type { BackendSettings } from "./options.ts";
 
 /** One of the four lists: how it is asked for and how its items are told apart. */
-export interface ListShape {
+interface ListShape {
   readonly kind: CapabilityKind;
   readonly method: string;
   /** The member of the result that holds the items. */

@@ -17,7 +17,7 @@ export interface BackendTimeouts {
   readonly clientAnswerMs: number;
 }
 
-export const DEFAULT_BACKEND_TIMEOUTS: BackendTimeouts = {
+const DEFAULT_BACKEND_TIMEOUTS: BackendTimeouts = {
   connectMs: 2_000,
   startMs: 30_000,
   callMs: 120_000,
@@ -49,7 +49,7 @@ export interface BackendLimits {
 
 const MIB = 1_048_576;
 
-export const DEFAULT_BACKEND_LIMITS: BackendLimits = {
+const DEFAULT_BACKEND_LIMITS: BackendLimits = {
   responseBytes: 16 * MIB,
   sseEventBytes: 4 * MIB,
   stdioLineBytes: 10 * MIB,
@@ -81,9 +81,9 @@ export interface BackendOptions {
   /** Added to the few variables that a child inherits. */
   readonly env?: Readonly<Record<string, string>> | undefined;
   readonly cwd?: string | undefined;
-  /** Default: `DEFAULT_BACKEND_TIMEOUTS`, field by field. */
+  /** Default, field by field: 2 s, 30 s, 120 s, 30 min, 10 min. */
   readonly timeouts?: Partial<BackendTimeouts> | undefined;
-  /** Default: `DEFAULT_BACKEND_LIMITS`, field by field. */
+  /** Field by field; the defaults are those of the limits that the gateway ships. */
   readonly limits?: Partial<BackendLimits> | undefined;
   /** The revision to offer: `auto` (default) means the newest sessionful one. */
   readonly revision?: string | undefined;

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { VmcpError } from "../domain/errors.ts";
 import { formatSseEvent, SseParser, type SseEvent } from "./sse.ts";
@@ -113,7 +113,8 @@ test("what is written is read back, whatever is in it", () => {
     fc.property(word, word, fc.jsonValue(), (id, event, value) => {
       const data = Buffer.from(JSON.stringify(value, undefined, 2));
 
-      const [read, ...others] = parse(formatSseEvent({ id, event, data }));
+      const parser = new SseParser({ maxEventBytes: 1_000_000 });
+      const [read, ...others] = parser.push(formatSseEvent({ id, event, data }));
 
       expect(others).toEqual([]);
       expect(JSON.parse(String(read?.data))).toEqual(JSON.parse(data.toString()));

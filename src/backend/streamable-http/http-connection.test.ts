@@ -1,8 +1,10 @@
 import { once } from "node:events";
 import type { ServerResponse } from "node:http";
-import { createServer } from "node:net";
-import type { AddressInfo } from "node:net";
+import { createServer as createTlsServer } from "node:https";
+import { createServer, type AddressInfo } from "node:net";
+import { buffer } from "node:stream/consumers";
 import { afterEach, expect, test, vi } from "vitest";
+import { CERTIFICATE, PRIVATE_KEY } from "../../../test/support/backend/certificate.ts";
 import {
   callOf,
   CLIENT,
@@ -231,6 +233,39 @@ test("cancelling breaks the request off, tells the backend and leaves the sink a
     reason: "the client changed its mind",
   });
   expect(recorder.endings).toEqual([]);
+});
+
+test("a call that is cancelled before anything of it left never reaches the backend", async () => {
+  const { connection, backend } = await connectTo({});
+  const recorder = createRecorder();
+
+  connection.forward(callOf(9), recorder).cancel("never mind");
+  const after = createRecorder();
+  connection.forward(callOf(10), after);
+  await after.answered;
+
+  expect(backend.of("tools/call").map(({ message }) => message["id"])).toEqual([10]);
+  expect(backend.of("notifications/cancelled")).toEqual([]);
+  expect(recorder.endings).toEqual([]);
+});
+
+test("a stream that goes on after the answer is closed before long", async () => {
+  const responses: ServerResponse[] = [];
+  const { connection } = await connectTo({
+    on: {
+      "tools/call": (response, seen) => {
+        responses.push(response);
+        startEvents(response);
+        sendEvent(response, resultFor(seen));
+      },
+    },
+  });
+  const recorder = createRecorder();
+
+  connection.forward(callOf(1), recorder);
+  await recorder.answered;
+
+  await expect.poll(() => responses[0]?.destroyed, { timeout: 5_000 }).toBe(true);
 });
 
 test("a call that is not answered in time fails, and the backend is told", async () => {
@@ -640,6 +675,36 @@ test("a port that does not speak TLS is refused before anything is sent", async 
     executionState: "not_executed",
   });
   expect(Buffer.concat(received).toString("latin1")).not.toContain("k3y");
+  server.close();
+});
+
+test("a certificate is trusted only where its authority is configured", async () => {
+  const keys: (string | string[] | undefined)[] = [];
+  const server = createTlsServer({ key: PRIVATE_KEY, cert: CERTIFICATE }, (request, response) => {
+    keys.push(request.headers["x-key"]);
+    void (async () => {
+      const message = JSON.parse((await buffer(request)).toString());
+      const result = { protocolVersion: "2025-11-25", capabilities: {}, serverInfo: {} };
+      if (message.id === undefined) response.writeHead(202).end();
+      else sendJson(response, { jsonrpc: "2.0", id: message.id, result });
+    })();
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  const url = `https://127.0.0.1:${port}/mcp`;
+
+  const distrusting = connectHttp(url, { headers: { "x-key": "k3y" } });
+  await expect(distrusting).rejects.toMatchObject({
+    code: "backend_tls",
+    executionState: "not_executed",
+  });
+  const keysBefore = [...keys];
+  const trusting = await connectHttp(url, { headers: { "x-key": "k3y" }, caBundle: CERTIFICATE });
+  cleanups.push(trusting);
+
+  expect(keysBefore).toEqual([]);
+  expect(trusting.connection.greeting.revision).toBe("2025-11-25");
+  expect(keys).toContain("k3y");
   server.close();
 });
 
