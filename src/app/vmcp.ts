@@ -1,11 +1,14 @@
+import { aggregate } from "../aggregation/aggregate.ts";
 import { HttpPools } from "../backend/streamable-http/http-pools.ts";
 import type { VmcpConfig } from "../config/vmcp-config.ts";
 import { VmcpError } from "../domain/errors.ts";
+import { ANONYMOUS, type Identity } from "../domain/identity.ts";
 import type { JsonObject } from "../domain/json.ts";
 import { SILENT_LOGGER, type Logger } from "../domain/logger.ts";
 import type { ServerInfo } from "../gateway/initialize.ts";
 import { chooseSessionFactory } from "../gateway/session-source.ts";
 import { HealthMonitor, type BackendHealth } from "../health/monitor.ts";
+import { LATEST_SESSIONFUL } from "../mcp/revisions.ts";
 import { HttpHost } from "../server/http-host.ts";
 import { Catalogues } from "../session/catalogues.ts";
 import type { EdgeSession } from "../session/edge-session.ts";
@@ -15,6 +18,7 @@ import { SessionManager } from "../session/session-manager.ts";
 import { MemoryStorage } from "../session/stores/memory-storage.ts";
 import { assembleBackend, type AssembledBackend } from "./backends.ts";
 import { defaultMaxConnections } from "./max-connections.ts";
+import { toOverview, type Overview } from "./overview.ts";
 import { packageVersion } from "./version.ts";
 
 export interface VmcpOptions {
@@ -40,6 +44,7 @@ export class Vmcp implements AsyncDisposable {
   readonly #host: HttpHost;
   readonly #monitor: HealthMonitor;
   readonly #pools: HttpPools;
+  readonly #catalogues: Catalogues;
   #phase: "idle" | "starting" | "ready" | "draining" = "idle";
   #startTimer: NodeJS.Timeout | undefined;
   #probing: Promise<void> | undefined;
@@ -55,6 +60,7 @@ export class Vmcp implements AsyncDisposable {
     const logger = options.logger ?? SILENT_LOGGER;
     this.#config = config;
     this.#pools = pools;
+    this.#catalogues = catalogues;
     this.serverInfo = { name: config.name, version: packageVersion() };
     this.sessions = createSessions(config, backends, catalogues, logger, options.sessionFactory);
     this.#monitor = createMonitor(config, backends, logger, {
@@ -69,7 +75,7 @@ export class Vmcp implements AsyncDisposable {
   /** Builds every part and opens nothing yet. Rejects with `invalid_config`. */
   static async create(config: VmcpConfig, options: VmcpOptions = {}): Promise<Vmcp> {
     const catalogues = new Catalogues(monotonicMs);
-    const http = new HttpPools();
+    const http = new HttpPools({ calls: socketsPerOrigin(config) });
     const parts = {
       limits: config.limits,
       http,
@@ -102,6 +108,24 @@ export class Vmcp implements AsyncDisposable {
 
   health(): readonly BackendHealth[] {
     return this.#monitor.health();
+  }
+
+  /**
+   * Opens a session for code in this process, without HTTP; it declares no capability of a client. Whoever opens
+   * it ends it with `sessions.terminate(session.id)`, and `close` ends it too. Rejects as `sessions` does.
+   */
+  async openSession(identity: Identity = ANONYMOUS): Promise<EdgeSession> {
+    const client = { revision: LATEST_SESSIONFUL, capabilities: {}, info: { ...this.serverInfo } };
+    return this.sessions.createSession(await this.sessions.generate(), { identity, client });
+  }
+
+  /** What clients see of the backends as far as they have ever answered, and what became of the rest. */
+  overview(): Overview {
+    const sources = this.#config.backends.flatMap(({ name }) => {
+      const capabilities = this.#catalogues.lastKnown(name, ANY_CLIENT);
+      return capabilities === undefined ? [] : [{ backend: name, capabilities }];
+    });
+    return toOverview(aggregate(sources, this.#config.aggregation));
   }
 
   /** Stops readiness, drains and closes everything. Safe to repeat. */
@@ -151,6 +175,7 @@ export class Vmcp implements AsyncDisposable {
         headersTimeoutMs: limits.headersTimeoutMs,
         requestTimeoutMs: limits.headersTimeoutMs + limits.bodyTimeoutMs,
         keepAliveTimeoutMs: limits.keepAliveTimeoutMs,
+        idleTimeoutMs: limits.idleTimeoutMs,
         maxConnections: limits.maxConnections ?? defaultMaxConnections(),
         streamBufferBytes: limits.streamBufferBytes,
       },
@@ -184,6 +209,18 @@ export class Vmcp implements AsyncDisposable {
     };
   }
 }
+
+/** What an origin may need besides calls: asking for all of its lists at once, and pings. */
+const MIN_SOCKETS_PER_ORIGIN = 256;
+
+/** Calls that the limits let through must not wait for each other's sockets, nor must sessions that start. */
+function socketsPerOrigin({ limits, operational }: VmcpConfig): number {
+  const starts = operational.sessions.maxGlobalBackendStartConcurrency;
+  return Math.max(MIN_SOCKETS_PER_ORIGIN, limits.callsPerProcess + starts);
+}
+
+/** A kind of client that no list is filed under, so that the newest one of any kind is found. */
+const ANY_CLIENT = "";
 
 /** Milliseconds since the epoch that no clock change moves: lifetimes must not end because someone set the time. */
 function monotonicMs(): number {

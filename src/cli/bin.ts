@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import process from "node:process";
+import { EXIT } from "./exit-codes.ts";
 import { main } from "./main.ts";
 import { processTerminal } from "./terminal.ts";
 
@@ -15,5 +16,5 @@ process.exitCode = await main(process.argv.slice(2), terminal);
 async function end(error: unknown): Promise<void> {
   const { reportFailure } = await import("./failures.ts");
   reportFailure(error, terminal);
-  process.exit(70);
+  process.exit(EXIT.internal);
 }

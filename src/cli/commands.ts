@@ -24,7 +24,7 @@ export interface ArgumentSpec {
 /** What a command is given; resolves with the exit code. */
 export type CommandAction = (input: CommandInput) => Promise<number>;
 
-export interface CommandInput {
+interface CommandInput {
   /** In their order; one that was left out is absent. */
   readonly args: readonly string[];
   readonly flags: Flags;

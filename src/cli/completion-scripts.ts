@@ -45,9 +45,12 @@ ${[...new Set(values)].map((line) => `  ${line}`).join("\n")}
     esac
   fi
   COMPREPLY=($(compgen -W "$words" -- "$current"))
-  if [ -n "$files" ]; then COMPREPLY+=($(compgen -f -- "$current")); fi
+  if [ -n "$files" ]; then
+    COMPREPLY+=($(compgen -f -- "$current"))
+    compopt -o filenames 2>/dev/null
+  fi
 }
-complete -o filenames -F _vmcp vmcp
+complete -F _vmcp vmcp
 `;
 }
 
@@ -84,11 +87,17 @@ ${cases.join("\n")}
     help) _describe command commands ;;
   esac
 }
-compdef _vmcp vmcp
+if [ "$funcstack[1]" = _vmcp ]; then _vmcp "$@"; else compdef _vmcp vmcp; fi
 `;
 }
 
-function zshOptions({ flags, description, isRepeatable, choices, completes }: OptionSpec): string[] {
+function zshOptions({
+  flags,
+  description,
+  isRepeatable,
+  choices,
+  completes,
+}: OptionSpec): string[] {
   const names = flags.split(/[ ,]+/).filter((word) => word.startsWith("-"));
   const values = choices === undefined ? "" : `(${choices.join(" ")})`;
   const takes = flags.includes("<") ? `:value:${completes === "file" ? "_files" : values}` : "";

@@ -39,7 +39,15 @@ export function useConfig(source: ConfigSource, terminal: Terminal): UsedConfig 
   if (source.path !== undefined && !ENDPOINT_PATH.test(source.path)) {
     throw new CliError(EXIT.usage, `--path ${source.path} is not a path such as /mcp.`);
   }
-  if (source.backends.length > 0) return fromFlags(source, terminal);
+  try {
+    return source.backends.length > 0 ? fromFlags(source, terminal) : fromFile(source, terminal);
+  } catch (error) {
+    if (!(error instanceof ConfigError) || source.host === undefined) throw error;
+    throw new ConfigError(error.problems.map(withAuthAdvice));
+  }
+}
+
+function fromFile(source: ConfigSource, terminal: Terminal): UsedConfig {
   const path = configFile(source.file, terminal);
   const { host, port, allowInsecureAnonymous } = source;
   const loaded = loadConfig({
@@ -63,7 +71,7 @@ export function configFile(named: string | undefined, terminal: Terminal): strin
   const path = resolve(cwd, file);
   requireReadable(path, file);
   const shorter = relative(cwd, path);
-  return shorter.startsWith("..") ? path : shorter;
+  return shorter === "" || shorter.startsWith("..") ? path : shorter;
 }
 
 /** Throws `CliError` where the file does not exist or may not be read; `shown` is its name in the message. */
@@ -109,6 +117,15 @@ function fromFlags(source: ConfigSource, { env, cwd }: Terminal): UsedConfig {
     if (!(error instanceof ConfigError)) throw error;
     throw new ConfigError(error.problems.map((problem) => ({ ...problem, file: FLAG_SOURCE })));
   }
+}
+
+/** A client's file has no place to say who may call, so the command line must have one. */
+function withAuthAdvice(problem: ConfigProblem): ConfigProblem {
+  if (problem.path !== "incomingAuth") return problem;
+  return {
+    ...problem,
+    suggestion: "--allow-insecure-anonymous lets everybody call who reaches it",
+  };
 }
 
 function withPath(config: VmcpConfig, path: string | undefined): VmcpConfig {

@@ -36,8 +36,8 @@ export const EXIT_CODE_ROWS: readonly (readonly [ExitCode, string])[] = [
   [EXIT.tryAgain, "Busy, too slow or shutting down: the same command may work later."],
   [EXIT.refused, "A backend refused the credentials it was given."],
   [EXIT.config, "The configuration must not be used; every reason is listed."],
-  [EXIT.interrupted, "Stopped at once by a second SIGINT, without draining."],
-  [EXIT.terminated, "Stopped at once by a second SIGTERM or SIGHUP, without draining."],
+  [EXIT.interrupted, "Interrupted by SIGINT; `serve` by a second one, before it had drained."],
+  [EXIT.terminated, "Ended by SIGTERM or SIGHUP; `serve` by a second one, before it had drained."],
 ];
 
 /** `satisfies` makes a new error code a compile error here until its exit code is chosen. */

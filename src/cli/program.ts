@@ -86,7 +86,11 @@ function createOption({ flags, description, isRepeatable, choices }: OptionSpec)
   const option = new Option(flags, description);
   if (choices !== undefined) option.choices(choices);
   if (isRepeatable === true) {
-    option.argParser((value: string, before: readonly string[] = []) => [...before, value]);
+    // The first time there is nothing before.
+    option.argParser((value: string, before: unknown) => [
+      ...(Array.isArray(before) ? before.map(String) : []),
+      value,
+    ]);
   }
   return option;
 }

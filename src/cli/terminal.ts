@@ -10,6 +10,8 @@ export interface Output {
   readonly hasColour: boolean;
   /** Width in characters; without limit where nobody looks. */
   readonly columns: number;
+  /** Height in lines; without limit where nobody looks. */
+  readonly rows: number;
 }
 
 /** Everything outside of itself that a command touches, so that tests can stand in for it. */
@@ -25,6 +27,7 @@ export interface Terminal {
 }
 
 const FALLBACK_COLUMNS = 80;
+const FALLBACK_ROWS = 24;
 
 /** The terminal that this process was started in. */
 export function processTerminal(): Terminal {
@@ -51,6 +54,9 @@ function toOutput(stream: NodeJS.WriteStream): Output {
     hasColour: (NO_COLOR === undefined || NO_COLOR === "") && (isInteractive || isForced),
     get columns() {
       return isInteractive ? stream.columns || FALLBACK_COLUMNS : Number.POSITIVE_INFINITY;
+    },
+    get rows() {
+      return isInteractive ? stream.rows || FALLBACK_ROWS : Number.POSITIVE_INFINITY;
     },
   };
 }

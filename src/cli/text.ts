@@ -7,6 +7,7 @@ const UNSAFE_IN_LINES = /(?![\n\t])[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-
 const WIDE =
   /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}/u;
 const ZERO_WIDTH = /\p{Mn}|\p{Me}/u;
+const HANGING_INDENT = "  ";
 const ELLIPSIS = "…";
 
 /** A text of a stranger as one harmless line: white space collapsed, control characters gone. */
@@ -51,6 +52,12 @@ export function wrap(text: string, columns: number): readonly string[] {
     } else line = longer;
   }
   return [...lines, line];
+}
+
+/** As `wrap`, every line after the first moved in, so that one can tell where the next paragraph begins. */
+export function paragraph(text: string, columns: number): readonly string[] {
+  const lines = wrap(text, columns - HANGING_INDENT.length);
+  return lines.map((line, index) => (index === 0 ? line : `${HANGING_INDENT}${line}`));
 }
 
 /** `1 tool`, `3 tools`. */

@@ -8,7 +8,10 @@ export const completion: CommandAction = async ({ args, terminal }) => {
   const [named = ""] = args;
   const shell = SHELLS.find((known) => known === named);
   if (shell === undefined) {
-    throw new CliError(EXIT.usage, `Name one of ${SHELLS.join(", ")}, not ${JSON.stringify(named)}.`);
+    throw new CliError(
+      EXIT.usage,
+      `Name one of ${SHELLS.join(", ")}, not ${JSON.stringify(named)}.`,
+    );
   }
   terminal.out.write(renderCompletion(shell));
   return EXIT.ok;

@@ -4,7 +4,10 @@ import {
   findClientConfigs,
   type ClientConfigFile,
 } from "../../config/clients/find-client-configs.ts";
-import { importClientConfigs, type ImportedConfig } from "../../config/clients/import-client-configs.ts";
+import {
+  importClientConfigs,
+  type ImportedConfig,
+} from "../../config/clients/import-client-configs.ts";
 import { renderConfigYaml } from "../../config/clients/render-config-yaml.ts";
 import { CliError } from "../cli-error.ts";
 import type { CommandAction } from "../commands.ts";

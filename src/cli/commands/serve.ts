@@ -14,7 +14,7 @@ import { LineLogger } from "../serve/line-logger.ts";
 import { LiveView } from "../serve/live-view.ts";
 import { createPlainView } from "../serve/plain-view.ts";
 import type { ServeIntroduction, ServeView } from "../serve/serve-view.ts";
-import { StopSignals } from "../serve/stop-signals.ts";
+import { StopSignals } from "../stop-signals.ts";
 import type { Terminal } from "../terminal.ts";
 
 const MAX_PORT = 65_535;
@@ -44,7 +44,9 @@ export const serve: CommandAction = async ({ args, flags, terminal }) => {
     logger,
     onBackendHealth: (report) => view.backendChanged(report),
   });
-  view.listening(await vmcp.listen());
+  const url = await vmcp.listen();
+  view.listening(url);
+  logger.info("listening", { url });
   const isStarted = await Promise.race([started(vmcp, used.config), signals.received]);
   if (isStarted === true) {
     view.ready();
@@ -93,7 +95,12 @@ function chooseLogger(
     return { logger: createLogger(named ?? operational.logLevel), release: () => {} };
   }
   const usual = operational.logLevel === "info" ? "warn" : operational.logLevel;
-  const logger = new LineLogger(err, named ?? usual);
-  if (out.isInteractive && !flags.isSet("json")) logger.hold();
+  const isDrawn = out.isInteractive && !flags.isSet("json");
+  const logger = new LineLogger(err, {
+    level: named ?? usual,
+    // The view tells what became of a backend, in the same terminal.
+    isToldElsewhere: (fields) => isDrawn && "backend" in fields && "state" in fields,
+  });
+  if (isDrawn) logger.hold();
   return { logger, release: () => logger.release() };
 }

@@ -7,7 +7,7 @@ import { describeProblems } from "../config-problems.ts";
 import { configFile } from "../config-source.ts";
 import { EXIT } from "../exit-codes.ts";
 import type { Terminal } from "../terminal.ts";
-import { count } from "../text.ts";
+import { count, paragraph } from "../text.ts";
 
 interface Checked {
   /** Undefined where there are problems. */
@@ -45,13 +45,14 @@ function printJson({ problems, warnings }: Checked, { out }: Terminal): void {
 
 function print(path: string, { config, problems, warnings }: Checked, { out }: Terminal): void {
   const { red, yellow, green } = pc.createColors(out.hasColour);
-  for (const line of describeProblems(problems)) out.write(`${red("problem")} ${line}\n`);
-  for (const line of describeProblems(warnings)) out.write(`${yellow("warning")} ${line}\n`);
-  const summary =
-    config === undefined
-      ? `${red("✖")} ${path} has ${count(problems.length, "problem")}.`
-      : `${green("✔")} ${path} is valid: ${describe(config)}.`;
-  out.write(`${summary}\n`);
+  const say = (lead: string, paint: (text: string) => string, text: string): void => {
+    const lines = paragraph(`${lead} ${text}`, out.columns).join("\n");
+    out.write(`${paint(lead)}${lines.slice(lead.length)}\n`);
+  };
+  for (const text of describeProblems(problems)) say("problem", red, text);
+  for (const text of describeProblems(warnings)) say("warning", yellow, text);
+  if (config === undefined) say("✖", red, `${path} has ${count(problems.length, "problem")}.`);
+  else say("✔", green, `${path} is valid: ${describe(config)}.`);
 }
 
 function describe({ backends, aggregation, operational }: VmcpConfig): string {

@@ -7,15 +7,21 @@ const LEVELS = ["debug", "info", "warn", "error", "silent"] as const satisfies r
 /** Lines that are held while something else is drawn; more than this says nothing new. */
 const MAX_HELD_LINES = 200;
 
+export interface LineLoggerOptions {
+  readonly level: LogLevel;
+  /** Lines that are left out because the reader learns the same in another way. */
+  readonly isToldElsewhere: (fields: LogFields) => boolean;
+}
+
 /** A logger for people: one short line each, which can be held back while the terminal is being drawn on. */
 export class LineLogger implements Logger {
   readonly #output: Output;
-  readonly #minimum: number;
+  readonly #options: LineLoggerOptions;
   #held: string[] | undefined;
 
-  constructor(output: Output, level: LogLevel) {
+  constructor(output: Output, options: LineLoggerOptions) {
     this.#output = output;
-    this.#minimum = LEVELS.indexOf(level);
+    this.#options = options;
   }
 
   /** Keeps the lines to itself until `release`. */
@@ -47,7 +53,8 @@ export class LineLogger implements Logger {
   }
 
   #log(level: (typeof LEVELS)[number], message: string, fields: LogFields = {}): void {
-    if (LEVELS.indexOf(level) < this.#minimum) return;
+    const minimum = LEVELS.indexOf(this.#options.level);
+    if (LEVELS.indexOf(level) < minimum || this.#options.isToldElsewhere(fields)) return;
     const details = Object.entries(fields)
       .filter(([, value]) => value !== undefined)
       .map(([name, value]) => `${name}=${JSON.stringify(value)}`);

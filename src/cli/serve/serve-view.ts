@@ -1,5 +1,3 @@
-import type { LogFields } from "../../domain/logger.ts";
-
 /** What the gateway says of one backend. */
 export interface BackendReport {
   readonly name: string;
@@ -9,7 +7,7 @@ export interface BackendReport {
   readonly reason: string | undefined;
 }
 
-export interface ServedBackend {
+interface ServedBackend {
   readonly name: string;
   readonly transport: string;
 }
@@ -35,9 +33,6 @@ export interface ServeView {
   draining(sessions: number): void;
   stopped(): void;
 }
-
-/** Where a view takes log lines for people; see `LineLogger`. */
-export type PrintLog = (level: string, message: string, fields: LogFields) => void;
 
 /** The reason without the backend's name, for a place where the name stands already. */
 export function shortReason({ name, reason = "" }: BackendReport): string {

@@ -1,5 +1,6 @@
+import { EventEmitter, once } from "node:events";
 import process from "node:process";
-import { EXIT } from "../exit-codes.ts";
+import { EXIT } from "./exit-codes.ts";
 
 /** A terminal that was closed leaves nobody to serve, so SIGHUP stops too. */
 const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
@@ -13,15 +14,13 @@ export class StopSignals implements Disposable {
   readonly #onSignal: (signal: NodeJS.Signals) => void;
 
   constructor() {
-    let resolve: (signal: NodeJS.Signals) => void = () => {};
-    this.received = new Promise((resolveReceived) => {
-      resolve = resolveReceived;
-    });
+    const first = new EventEmitter<{ signal: [NodeJS.Signals] }>();
+    this.received = firstSignal(first);
     let isStopping = false;
     this.#onSignal = (signal) => {
-      if (isStopping) process.exit(signal === "SIGINT" ? EXIT.interrupted : EXIT.terminated);
+      if (isStopping) process.exit(exitCodeOf(signal));
       isStopping = true;
-      resolve(signal);
+      first.emit("signal", signal);
     };
     for (const signal of STOP_SIGNALS) process.on(signal, this.#onSignal);
   }
@@ -29,4 +28,16 @@ export class StopSignals implements Disposable {
   [Symbol.dispose](): void {
     for (const signal of STOP_SIGNALS) process.removeListener(signal, this.#onSignal);
   }
+}
+
+/** The code of a command that a signal cut short. */
+export function exitCodeOf(signal: NodeJS.Signals): number {
+  return signal === "SIGINT" ? EXIT.interrupted : EXIT.terminated;
+}
+
+async function firstSignal(
+  emitter: EventEmitter<{ signal: [NodeJS.Signals] }>,
+): Promise<NodeJS.Signals> {
+  const [signal] = await once(emitter, "signal");
+  return signal;
 }
