@@ -38,13 +38,36 @@ export function readClientProfile(params: JsonObject | undefined): ClientProfile
 
 /** The result of `initialize`: who we are, and what the backends want the client to know. */
 export function initializeResult(session: EdgeSession, server: ServerInfo): JsonObject {
-  const instructions = instructionsOf(session.backends());
+  const standings = session.backends();
+  const instructions = instructionsOf(standings);
   return {
     protocolVersion: session.client.revision,
-    capabilities: CAPABILITIES,
+    capabilities: {
+      ...CAPABILITIES,
+      ...unionOf(standings, "tasks"),
+      ...unionOf(standings, "experimental"),
+    },
     serverInfo: { name: server.name, version: server.version },
     ...(instructions !== "" && { instructions }),
   };
+}
+
+/** What any backend declares of a capability that is not declared for all: the union, or nothing. */
+function unionOf(standings: readonly BackendStanding[], name: string): JsonObject {
+  const declared = standings.flatMap(({ greeting }) => {
+    const value = greeting?.capabilities[name];
+    return isJsonObject(value) ? [value] : [];
+  });
+  return declared.length === 0 ? {} : { [name]: declared.reduce(merged) };
+}
+
+/** The members of both; objects in both are merged in turn. */
+function merged(left: JsonObject, right: JsonObject): JsonObject {
+  const members = Object.entries(right).map(([key, value]) => {
+    const mine = Object.hasOwn(left, key) ? left[key] : undefined;
+    return [key, isJsonObject(mine) && isJsonObject(value) ? merged(mine, value) : value] as const;
+  });
+  return { ...left, ...Object.fromEntries(members) };
 }
 
 /** The instructions of all backends, each under its name where there are several; then what is wrong. */

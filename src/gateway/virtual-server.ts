@@ -13,14 +13,12 @@ const LIST_METHODS: ReadonlyMap<string, ListName> = new Map([
   ["resources/templates/list", "resourceTemplates"],
 ]);
 
-/** The methods that go to the backend which owns what they name. */
-const FORWARDED_METHODS: ReadonlySet<string> = new Set([
-  "tools/call",
-  "prompts/get",
-  "resources/read",
-  "resources/subscribe",
-  "resources/unsubscribe",
-  "completion/complete",
+/** The methods that the gateway answers itself; all others go to the backend which owns what they name. */
+const ANSWERED_HERE: ReadonlySet<string> = new Set([
+  ...LIST_METHODS.keys(),
+  "initialize",
+  "ping",
+  "logging/setLevel",
 ]);
 
 /** RFC 5424 severities, as `logging/setLevel` names them. */
@@ -50,8 +48,8 @@ export function serveRequest(
   request: InboundRequest,
   sink: AnswerSink,
 ): Reply {
-  if (FORWARDED_METHODS.has(request.method)) {
-    if (request.hasBadParams) throw badParams();
+  if (request.hasBadParams) throw new VmcpError("invalid_params", '"params" must be an object');
+  if (!ANSWERED_HERE.has(request.method)) {
     return { kind: "exchange", exchange: session.forward(request, sink) };
   }
   return { kind: "answer", bytes: encodeResult(request.idJson, answerHere(session, request)) };
@@ -60,16 +58,7 @@ export function serveRequest(
 function answerHere(session: EdgeSession, request: InboundRequest): string | Buffer {
   const { method, params } = request;
   const list = LIST_METHODS.get(method);
-  if (list !== undefined || method === "ping" || method === "logging/setLevel") {
-    if (request.hasBadParams) throw badParams();
-  }
-  if (list !== undefined) {
-    // The whole list is one page, so no cursor was ever given out.
-    if (params?.["cursor"] !== undefined) {
-      throw new VmcpError("invalid_params", '"params.cursor" is not a cursor of this list');
-    }
-    return session.list(list);
-  }
+  if (list !== undefined) return session.list(list, params?.["cursor"]);
   switch (method) {
     case "ping":
       session.touch();
@@ -92,8 +81,4 @@ function setLogLevel(session: EdgeSession, level: unknown): void {
     );
   }
   session.setLogLevel(level);
-}
-
-function badParams(): VmcpError {
-  return new VmcpError("invalid_params", '"params" must be an object');
 }

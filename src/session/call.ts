@@ -92,6 +92,13 @@ export class Call implements AnswerSink, Exchange {
     if (this.#end()) this.#exchange.cancel(reason);
   }
 
+  /** As `cancel`, where it was the client that asked for it: its reply has to end. */
+  cancelByClient(reason: string): void {
+    if (!this.#end()) return;
+    this.#exchange.cancel(reason);
+    this.#sink.cancelled?.();
+  }
+
   pause(): void {
     this.#isPaused = true;
     this.#exchange.pause();

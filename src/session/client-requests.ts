@@ -20,6 +20,10 @@ const NEEDED_CAPABILITY: ReadonlyMap<string, string> = new Map([
   ["sampling/createMessage", "sampling"],
   ["elicitation/create", "elicitation"],
   ["roots/list", "roots"],
+  ["tasks/get", "tasks"],
+  ["tasks/result", "tasks"],
+  ["tasks/list", "tasks"],
+  ["tasks/cancel", "tasks"],
 ]);
 
 interface Pending {

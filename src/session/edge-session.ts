@@ -1,6 +1,7 @@
 import type { BackendGreeting } from "../domain/capabilities.ts";
 import type { VmcpError } from "../domain/errors.ts";
 import type { BackendName } from "../domain/ids.ts";
+import type { JsonValue } from "../domain/json.ts";
 import type { AnswerSink, Exchange } from "../mcp/exchange.ts";
 import type {
   InboundNotification,
@@ -49,8 +50,11 @@ export interface EdgeSession extends MultiSession {
    */
   forward(request: InboundRequest, sink: AnswerSink): Exchange;
 
-  /** The result of a list method as JSON bytes, names already those that the client may use. */
-  list(name: ListName): Buffer;
+  /**
+   * One page of a list as the JSON bytes of a result, names already those that the client may use. Throws
+   * `invalid_params` for a cursor that no page of the list as it is now gave out.
+   */
+  list(name: ListName, cursor?: JsonValue): Buffer;
 
   /** Takes a notification of the client: cancellation, progress, `initialized`, roots changes. Others end here. */
   notify(notification: InboundNotification): void;

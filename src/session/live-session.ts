@@ -2,17 +2,23 @@ import type { CapabilitySet } from "../domain/capabilities.ts";
 import { VmcpError } from "../domain/errors.ts";
 import type { BackendName, SessionId } from "../domain/ids.ts";
 import { subjectOf, type Identity } from "../domain/identity.ts";
-import { isJsonObject, type JsonObject } from "../domain/json.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "../domain/json.ts";
 import type { Logger } from "../domain/logger.ts";
 import type { Advertised } from "../domain/routing-table.ts";
 import type { Semaphore } from "../lib/semaphore.ts";
-import type { AnswerSink, BackendMessage, Exchange, OutboundRequest } from "../mcp/exchange.ts";
+import {
+  ENDED_EXCHANGE,
+  type AnswerSink,
+  type BackendMessage,
+  type Exchange,
+  type OutboundRequest,
+} from "../mcp/exchange.ts";
 import type {
   InboundNotification,
   InboundRequest,
   InboundResponse,
 } from "../mcp/inbound-message.ts";
-import { encodeRequest, OWN_ID_PREFIX, type RequestId } from "../mcp/json-rpc.ts";
+import { encodeRequest, encodeResult, OWN_ID_PREFIX, type RequestId } from "../mcp/json-rpc.ts";
 import { AdmissionGate } from "./admission-gate.ts";
 import type { BackendConnection, ClientProfile, SessionBackend } from "./backend-connection.ts";
 import { BackendLink } from "./backend-link.ts";
@@ -33,6 +39,7 @@ import type {
 import { SessionCaller } from "./session-caller.ts";
 import { SessionLists, type ListChange } from "./session-lists.ts";
 import { SessionRoutes } from "./session-routes.ts";
+import { canListTasks, listTasks } from "./task-lists.ts";
 import type { ListName, Views } from "./view.ts";
 
 export interface LiveSessionOptions {
@@ -175,7 +182,9 @@ export class LiveSession implements EdgeSession, CallHost {
         { retryAfterSeconds: 1 },
       );
     }
-    const { backend, bytes } = this.#routes.target(this.#lists.current(), request);
+    const owners = this.#taskListers(method);
+    if (owners.length > 1) return this.#listAllTasks(owners, request, sink);
+    const { backend, bytes } = this.#routes.target(this.#lists.current(), request, this.backends());
     const link = this.#links.get(backend);
     if (link === undefined) {
       throw new VmcpError("no_backend_connection", `Backend "${backend}" has no connection here`);
@@ -200,9 +209,16 @@ export class LiveSession implements EdgeSession, CallHost {
     return call;
   }
 
-  list(name: ListName): Buffer {
+  list(name: ListName, cursor?: JsonValue): Buffer {
     this.touch();
-    return this.#lists.current().lists[name];
+    const pages = this.#lists.current().lists[name];
+    if (cursor === undefined) return pages.first;
+    const page = typeof cursor === "string" ? pages.at(cursor) : undefined;
+    if (page !== undefined) return page;
+    throw new VmcpError(
+      "invalid_params",
+      "The cursor is not of this list: list again from its start",
+    );
   }
 
   notify({ method, params, bytes }: InboundNotification): void {
@@ -294,7 +310,7 @@ export class LiveSession implements EdgeSession, CallHost {
 
   answered(call: Call, { message }: BackendMessage): void {
     const { method, bytes } = call.request;
-    this.#routes.noteUris(call.link.name, message.result);
+    this.#routes.noteResult(call.link.name, method, message.result);
     if (method === "resources/subscribe" && message.result !== undefined) {
       this.#subscriptions.set(uriIn(bytes), call.link.name);
       call.connection?.openNotifications();
@@ -350,6 +366,42 @@ export class LiveSession implements EdgeSession, CallHost {
     this.#replayLogLevel(link);
     this.#replaySubscriptions(link);
     if (this.#outbox.isOpen) link.connection?.openNotifications();
+  }
+
+  #taskListers(method: string): readonly BackendConnection[] {
+    if (method !== "tasks/list") return [];
+    return [...this.#links.values()].flatMap(({ connection }) =>
+      connection !== undefined && canListTasks(connection) ? [connection] : [],
+    );
+  }
+
+  /** The tasks of several backends as one list; a backend that cannot list its own is left out. */
+  #listAllTasks(
+    owners: readonly BackendConnection[],
+    { idJson, params }: InboundRequest,
+    sink: AnswerSink,
+  ): Exchange {
+    if (params?.["cursor"] !== undefined) {
+      throw new VmcpError("invalid_params", "The list of tasks is one page and has no cursor");
+    }
+    void this.#answerWithTasks(owners, idJson, sink);
+    return ENDED_EXCHANGE;
+  }
+
+  async #answerWithTasks(
+    owners: readonly BackendConnection[],
+    idJson: string,
+    sink: AnswerSink,
+  ): Promise<void> {
+    const lists = await Promise.allSettled(owners.map(async (owner) => listTasks(owner)));
+    const tasks = lists.flatMap((list, index) => {
+      const backend = owners[index]?.backend;
+      if (list.status === "rejected" || backend === undefined) return [];
+      this.#routes.noteResult(backend, "tasks/list", { tasks: list.value });
+      return list.value;
+    });
+    const bytes = encodeResult(idJson, JSON.stringify({ tasks }));
+    sink.answer({ bytes, message: { jsonrpc: "2.0", result: { tasks } } });
   }
 
   /** A message that belongs to no call's own stream: it goes where the client expects it most. */
@@ -417,7 +469,7 @@ export class LiveSession implements EdgeSession, CallHost {
     const requestId = params?.["requestId"];
     if (typeof requestId !== "string" && typeof requestId !== "number") return;
     const reason = params?.["reason"];
-    this.#inFlight.get(requestId)?.cancel(typeof reason === "string" ? reason : "");
+    this.#inFlight.get(requestId)?.cancelByClient(typeof reason === "string" ? reason : "");
   }
 }
 

@@ -100,7 +100,7 @@ export class SessionLists {
     const after = this.current();
     if (before === undefined || before === after) return;
     this.#announced = after;
-    const lists = LIST_NAMES.filter((name) => !before.lists[name].equals(after.lists[name]));
+    const lists = LIST_NAMES.filter((name) => before.lists[name].hash !== after.lists[name].hash);
     this.#options.onChanged({ before, after, lists });
   }
 

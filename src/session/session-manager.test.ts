@@ -469,6 +469,21 @@ describe("terminate", () => {
     expect(factory.made.map(({ closes }) => closes)).toEqual([1]);
   });
 
+  test("those who asked hear of a session's end once, until they no longer want to", async () => {
+    const { manager } = open();
+    const heard: string[] = [];
+    const listener = manager.onSessionClosed((id) => void heard.push(id));
+    const [first, second] = [await manager.generate(), await manager.generate()];
+    for (const id of [first, second]) await manager.createSession(id, REQUEST);
+
+    await manager.terminate(first);
+    await manager.terminate(first);
+    listener[Symbol.dispose]();
+    await manager.terminate(second);
+
+    expect(heard).toEqual([first]);
+  });
+
   test("a live session leaves nothing in the storage [seed 17]", async () => {
     const closed: string[] = [];
     const { manager, storage } = open({ onSessionClosed: (id) => void closed.push(id) });

@@ -58,11 +58,13 @@ export class SessionManager<S extends MultiSession = MultiSession> {
   readonly #held = new Map<string, HeldSession<S>>();
   /** Terminated placeholders, oldest first. They are marks only and bounded apart from the sessions. */
   readonly #terminated = new Set<SessionId>();
+  readonly #closedListeners = new Set<(id: SessionId) => void>();
   #isShuttingDown = false;
   #shutdown: Promise<void> | undefined;
 
   constructor(options: SessionManagerOptions<S>) {
     this.#options = options;
+    if (options.onSessionClosed) this.#closedListeners.add(options.onSessionClosed);
     this.#transport = new TransportSessionManager({
       ...options,
       isActive: (id) => this.#isActive(id),
@@ -175,6 +177,15 @@ export class SessionManager<S extends MultiSession = MultiSession> {
     const session = this.getMultiSession(id);
     if (session === undefined) throw notFound("session not found or not a multi-session");
     return adaptTools(session, this.#options.logger);
+  }
+
+  /**
+   * Calls the listener once for each session that was live, after it was closed, whatever ended it. It must not
+   * throw. Disposing of what comes back ends that.
+   */
+  onSessionClosed(listener: (id: SessionId) => void): Disposable {
+    this.#closedListeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#closedListeners.delete(listener) };
   }
 
   /** Closes the sessions that nobody uses any more; runs by itself every half of the shortest lifetime. */
@@ -313,7 +324,7 @@ export class SessionManager<S extends MultiSession = MultiSession> {
       throw new VmcpError("store_unavailable", message, { cause: error });
     } finally {
       this.#held.delete(session.id);
-      this.#options.onSessionClosed?.(session.id);
+      for (const listener of this.#closedListeners) listener(session.id);
     }
   }
 

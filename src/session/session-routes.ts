@@ -2,10 +2,12 @@ import { VmcpError } from "../domain/errors.ts";
 import type { BackendName } from "../domain/ids.ts";
 import { isJsonObject, type JsonObject } from "../domain/json.ts";
 import type { Route, RoutingTable } from "../domain/routing-table.ts";
-import { clip, type InboundRequest } from "../mcp/inbound-message.ts";
-import { scanMembers, spliceBytes } from "../mcp/json-spans.ts";
+import { clip, findAmbiguousKey, type InboundRequest } from "../mcp/inbound-message.ts";
+import { scanMembers, spliceBytes, type Member } from "../mcp/json-spans.ts";
 import { completionTarget } from "../routing/completion.ts";
 import { findPrompt, findTool } from "../routing/find.ts";
+import type { BackendStanding } from "./edge-session.ts";
+import { TASK_METHODS, TaskRoutes } from "./task-routes.ts";
 import type { View } from "./view.ts";
 
 /** URIs seen in results that a session remembers, so that a link it was shown can be read. */
@@ -29,6 +31,7 @@ export interface Target {
 export class SessionRoutes {
   readonly #former = new Map<string, Route>();
   readonly #seenUris = new Map<string, BackendName>();
+  readonly #tasks = new TaskRoutes();
 
   /** Keeps what the old view offered and the new one does not, as long as its backend still has it. */
   viewChanged(before: View, after: View, isOffered: (route: Route) => boolean): void {
@@ -36,8 +39,10 @@ export class SessionRoutes {
     this.#keepFormer(before.aggregate.table.prompts, after.aggregate.table.prompts, isOffered);
   }
 
-  /** Notes the resources that a result points to, so that they can be read from the same backend. */
-  noteUris(backend: BackendName, result: JsonObject | undefined): void {
+  /** Notes the resources and tasks that a result points to: they are to be had from the same backend. */
+  noteResult(backend: BackendName, method: string, result: JsonObject | undefined): void {
+    if (method === "tools/call") this.#tasks.noteResult(backend, result);
+    if (method === "tasks/list") this.#tasks.noteList(backend, result);
     const content = result?.["content"];
     if (!Array.isArray(content)) return;
     for (const block of content) {
@@ -47,7 +52,8 @@ export class SessionRoutes {
   }
 
   /** Throws `capability_not_found` or `invalid_params`, naming what was asked for. */
-  target(view: View, request: InboundRequest): Target {
+  target(view: View, request: InboundRequest, standings: readonly BackendStanding[]): Target {
+    if (TASK_METHODS.has(request.method)) return this.#byTask(request);
     switch (request.method) {
       case "tools/call":
         checkArguments(request.params);
@@ -62,8 +68,20 @@ export class SessionRoutes {
       case "completion/complete":
         return byReference(view, request);
       default:
-        throw new VmcpError("method_not_found", `Method not found: ${clip(request.method)}`);
+        return byExtension(request, standings);
     }
+  }
+
+  #byTask(request: InboundRequest): Target {
+    const taskId = request.params?.["taskId"];
+    if (typeof taskId !== "string") {
+      throw new VmcpError("invalid_params", '"params.taskId" must be the id of a task');
+    }
+    const backend = this.#tasks.ownerOf(taskId);
+    if (backend === undefined) {
+      throw new VmcpError("capability_not_found", `Unknown task: ${clip(taskId)}`);
+    }
+    return { backend, bytes: request.bytes };
   }
 
   #byName(
@@ -87,12 +105,17 @@ export class SessionRoutes {
     if (typeof uri !== "string") {
       throw new VmcpError("invalid_params", '"params.uri" must be the URI of a resource');
     }
-    const backend =
-      view.router.findResource(uri)?.backend ?? this.#seenUris.get(uri) ?? onlyOwner(view);
+    const backend = view.router.findResource(uri)?.backend ?? this.#unlistedOwner(view, uri);
     if (backend === undefined) {
       throw new VmcpError("capability_not_found", `Unknown resource: ${clip(uri)}`);
     }
     return { backend, bytes: request.bytes };
+  }
+
+  /** Who must have a URI that nobody lists: unlisted it may be, but not hidden. */
+  #unlistedOwner(view: View, uri: string): BackendName | undefined {
+    const owner = this.#seenUris.get(uri) ?? onlyOwner(view);
+    return owner !== undefined && view.isVisibleUri(owner, uri) ? owner : undefined;
   }
 
   #keepFormer(
@@ -128,23 +151,53 @@ function renamed(request: InboundRequest, route: Route): Buffer {
   ]);
 }
 
+/**
+ * A method that MCP does not name goes to the only backend that declared something beyond it, `tasks/list` to
+ * the only one that lists tasks. Where that could be several, or none, the method is unknown.
+ */
+function byExtension(request: InboundRequest, standings: readonly BackendStanding[]): Target {
+  const { method, bytes } = request;
+  const capability = method === "tasks/list" ? "tasks" : "experimental";
+  const owners = standings.filter(({ greeting }) => {
+    const declared = greeting?.capabilities[capability];
+    return isJsonObject(declared) && Object.keys(declared).length > 0;
+  });
+  const [owner, another] = owners;
+  if (owner === undefined || another !== undefined || RESERVED_METHOD.test(method)) {
+    throw new VmcpError("method_not_found", `Method not found: ${clip(method)}`);
+  }
+  return { backend: owner.name, bytes };
+}
+
+/** What is the gateway's or the client's own to answer, and what JSON-RPC keeps to itself. */
+const RESERVED_METHOD =
+  /^(?:$|rpc\.|notifications\/|sampling\/|elicitation\/|roots\/|server\/|subscriptions\/)/;
+
 function byReference(view: View, request: InboundRequest): Target {
   const ref = request.params?.["ref"];
   if (!isJsonObject(ref)) {
     throw new VmcpError("invalid_params", '"params.ref" must name a prompt or a resource template');
   }
+  const refMembers = membersOfRef(request.bytes);
+  if (findAmbiguousKey(refMembers) !== undefined) {
+    throw new VmcpError("invalid_params", '"params.ref" has a key that stands twice');
+  }
   const route = completionTarget(view.aggregate.table, ref) ?? resourceRoute(view, ref);
   if (route === undefined) {
-    const name = String(ref["name"] ?? ref["uri"] ?? "");
+    const name = textOf(ref["name"]) ?? textOf(ref["uri"]) ?? "";
     throw new VmcpError("capability_not_found", `Unknown reference: ${clip(name)}`);
   }
   if (route.kind !== "prompt" || route.originalName === route.advertisedName) {
     return { backend: route.backend, bytes: request.bytes };
   }
-  const span = referenceNameSpan(request.bytes);
-  const replacement = JSON.stringify(route.originalName);
-  const bytes = span ? spliceBytes(request.bytes, [{ ...span, replacement }]) : request.bytes;
-  return { backend: route.backend, bytes };
+  const edits = refMembers
+    .filter(({ key }) => key === "name")
+    .map(({ valueStart, valueEnd }) => ({
+      start: valueStart,
+      end: valueEnd,
+      replacement: JSON.stringify(route.originalName),
+    }));
+  return { backend: route.backend, bytes: spliceBytes(request.bytes, edits) };
 }
 
 function resourceRoute(view: View, ref: JsonObject): Route | undefined {
@@ -152,15 +205,14 @@ function resourceRoute(view: View, ref: JsonObject): Route | undefined {
   return typeof uri === "string" ? view.router.findResource(uri) : undefined;
 }
 
-function referenceNameSpan(bytes: Buffer): { start: number; end: number } | undefined {
+function membersOfRef(bytes: Buffer): readonly Member[] {
   let at = bytes.indexOf(OPENING_BRACE);
   for (const key of ["params", "ref"]) {
     const member = scanMembers(bytes, at).find((candidate) => candidate.key === key);
-    if (member === undefined) return undefined;
+    if (member === undefined) return [];
     at = member.valueStart;
   }
-  const name = scanMembers(bytes, at).find(({ key }) => key === "name");
-  return name && { start: name.valueStart, end: name.valueEnd };
+  return scanMembers(bytes, at);
 }
 
 function checkArguments(params: JsonObject | undefined): void {

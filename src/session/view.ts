@@ -1,7 +1,10 @@
 import { aggregate, type Aggregate, type BackendCapabilities } from "../aggregation/aggregate.ts";
 import type { AggregationSettings } from "../aggregation/settings.ts";
+import { visibilityBy } from "../aggregation/visibility.ts";
+import type { BackendName } from "../domain/ids.ts";
 import type { Advertised } from "../domain/routing-table.ts";
 import { createRouter, type Router } from "../routing/router.ts";
+import { toListPages, type ListPages } from "./list-pages.ts";
 
 /** The lists that a client can ask for, by the name of the array in their results. */
 export type ListName = "tools" | "prompts" | "resources" | "resourceTemplates";
@@ -18,8 +21,10 @@ export interface View {
   readonly key: string;
   readonly aggregate: Aggregate;
   readonly router: Router;
-  /** Each list's whole result as JSON bytes, prepared once. */
-  readonly lists: Readonly<Record<ListName, Buffer>>;
+  /** Each list's results as JSON bytes, prepared once. */
+  readonly lists: Readonly<Record<ListName, ListPages>>;
+  /** Whether the configuration lets this backend's URI be seen, listed or not. */
+  readonly isVisibleUri: (backend: BackendName, uri: string) => boolean;
 }
 
 /** Views kept for reuse; more kinds of client than this recompute theirs. */
@@ -53,6 +58,7 @@ function createView(
   settings: AggregationSettings,
 ): View {
   const merged = aggregate(sources, settings);
+  const reasonToHide = visibilityBy(settings.resources);
   return {
     key,
     aggregate: merged,
@@ -63,9 +69,13 @@ function createView(
       resources: listResult("resources", merged.resources),
       resourceTemplates: listResult("resourceTemplates", merged.resourceTemplates),
     },
+    isVisibleUri: (backend, uri) => reasonToHide({ backend, name: uri }) === undefined,
   };
 }
 
-function listResult(name: ListName, items: readonly Advertised[]): Buffer {
-  return Buffer.from(`{"${name}":[${items.map(({ json }) => json).join(",")}]}`);
+function listResult(name: ListName, items: readonly Advertised[]): ListPages {
+  return toListPages(
+    name,
+    items.map(({ json }) => json),
+  );
 }
