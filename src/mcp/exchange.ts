@@ -22,7 +22,7 @@ export interface OutboundRequest {
 /**
  * Where the answer to one request flows.
  *
- * Any number of `event`s, then exactly one of `answer` or `fail`, then nothing. No method throws. The calls
+ * Any number of `event`s, then exactly one of `answer`, `fail` or `cancelled`, then nothing. No method throws. The calls
  * never come before `forward` has returned.
  */
 export interface AnswerSink {
@@ -32,6 +32,8 @@ export interface AnswerSink {
   answer(message: BackendMessage): void;
   /** No answer could be had. */
   fail(error: VmcpError): void;
+  /** The client itself cancelled the call, in place of `answer` and `fail`: it is owed no answer. */
+  cancelled?(): void;
 }
 
 /** A request under way, as seen by the one who waits for it. Every method is harmless after the end. */
