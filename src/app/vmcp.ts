@@ -210,7 +210,7 @@ export class Vmcp implements AsyncDisposable {
   }
 }
 
-/** What an origin may need besides calls: asking for all of its lists at once, and pings. */
+/** Where only few calls may be in flight, lists and pings must still find a way past them. */
 const MIN_SOCKETS_PER_ORIGIN = 256;
 
 /** Calls that the limits let through must not wait for each other's sockets, nor must sessions that start. */

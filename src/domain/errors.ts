@@ -18,14 +18,14 @@ export type BackendFailureCode =
   | "backend_busy";
 
 /** The ways in which the gateway itself ends a call that was under way. */
-export type GatewayFailureCode =
+type GatewayFailureCode =
   | "session_closed"
   | "shutting_down"
   | "client_answer_timeout"
   | "store_unavailable";
 
 /** What a client did wrong in the message it sent. */
-export type ClientFaultCode =
+type ClientFaultCode =
   | "parse_error"
   | "invalid_request"
   | "method_not_found"
@@ -43,7 +43,7 @@ export type ClientFaultCode =
   | "stream_conflict";
 
 /** What the people who run or embed the gateway meet. */
-export type OperatorCode =
+type OperatorCode =
   | "invalid_config"
   | "invalid_argument"
   | "name_conflict"

@@ -4,7 +4,7 @@ import type { BackendName } from "../domain/ids.ts";
 import type { Logger } from "../domain/logger.ts";
 
 /** What a probe found: how many tools the backend lists. */
-export interface ProbeFinding {
+interface ProbeFinding {
   readonly toolCount: number;
 }
 

@@ -10,9 +10,6 @@ export type SessionfulRevision = (typeof SESSIONFUL_REVISIONS)[number];
 
 export const LATEST_SESSIONFUL: SessionfulRevision = "2025-11-25";
 
-/** A request without `MCP-Protocol-Version` belongs to this revision (2025-06-18, "Protocol Version Header"). */
-export const REVISION_WITHOUT_HEADER: SessionfulRevision = "2025-03-26";
-
 export function isSessionfulRevision(text: unknown): text is SessionfulRevision {
   return SESSIONFUL_REVISIONS.some((revision) => revision === text);
 }

@@ -102,19 +102,12 @@ export class BackendLink implements AsyncDisposable {
     }
     await this.connect();
     const state: LinkState = this.#state;
-    switch (state.phase) {
-      case "ready":
-        return state.connection;
-      case "failed":
-        throw state.error;
-      case "idle":
-      case "connecting":
-      case "closed":
-        throw new VmcpError("session_closed", `The session was closed; open a new one`, {
-          backend: this.name,
-          executionState: "not_executed",
-        });
-    }
+    if (state.phase === "ready") return state.connection;
+    if (state.phase === "failed") throw state.error;
+    throw new VmcpError("session_closed", "The session was closed; open a new one", {
+      backend: this.name,
+      executionState: "not_executed",
+    });
   }
 
   /** A connection is gone or of no more use: the next call connects anew, without waiting. */

@@ -1,41 +1,35 @@
-import type { JsonObject } from "../domain/json.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "../domain/json.ts";
 import type { BackendMessage } from "../mcp/exchange.ts";
 import type { InboundResponse } from "../mcp/inbound-message.ts";
 import {
   encodeError,
   encodeResult,
+  encodeNotification,
   INTERNAL_ERROR,
-  METHOD_NOT_FOUND,
   OWN_ID_PREFIX,
   type JsonRpcError,
 } from "../mcp/json-rpc.ts";
-import { scanMembers, spliceBytes } from "../mcp/json-spans.ts";
+import { scanMembers, spliceBytes, type Member } from "../mcp/json-spans.ts";
 import type { BackendConnection } from "./backend-connection.ts";
+import { refusalByAbilities } from "./client-abilities.ts";
 
-/** Requests of backends that may wait for one client at once; the rest is refused. */
+/** Requests of one backend connection that may wait for the client at once; the rest is refused. */
 const MAX_PENDING = 8;
-
-/** What a client must have declared to be asked for something (MCP lifecycle, "Capability Negotiation"). */
-const NEEDED_CAPABILITY: ReadonlyMap<string, string> = new Map([
-  ["sampling/createMessage", "sampling"],
-  ["elicitation/create", "elicitation"],
-  ["roots/list", "roots"],
-  ["tasks/get", "tasks"],
-  ["tasks/result", "tasks"],
-  ["tasks/list", "tasks"],
-  ["tasks/cancel", "tasks"],
-]);
 
 interface Pending {
   readonly connection: BackendConnection;
   /** The backend's own id, as it wrote it. */
   readonly idJson: string;
+  /** The token under which the backend wants to hear of progress. */
+  readonly progressToken: JsonValue | undefined;
   readonly timer: NodeJS.Timeout;
 }
 
 export interface ClientRequestsOptions {
   readonly clientCapabilities: JsonObject;
   readonly answerTimeoutMs: number;
+  /** Takes a message for the client that belongs to no call. */
+  readonly tellClient: (message: Buffer) => void;
 }
 
 /**
@@ -63,23 +57,39 @@ export class ClientRequests {
    */
   accept(connection: BackendConnection, request: BackendMessage): BackendMessage | undefined {
     const { method = "" } = request.message;
-    const idMember = scanMembers(request.bytes, request.bytes.indexOf(OPENING_BRACE)).find(
-      ({ key }) => key === "id",
-    );
+    const idMember = memberAt(request.bytes, ["id"]);
     if (idMember === undefined) return undefined;
-    const idJson = request.bytes.toString("utf8", idMember.valueStart, idMember.valueEnd);
-    const refusal = this.#refusal(method);
+    const idJson = textOf(request.bytes, idMember);
+    const refusal = this.#refusal(connection, request);
     if (method === "ping" || refusal !== undefined) {
       send(connection, refusal ? encodeError(idJson, refusal) : encodeResult(idJson, "{}"));
       return undefined;
     }
     this.#count += 1;
     const id = `${OWN_ID_PREFIX}${this.#count}`;
-    this.#pending.set(id, { connection, idJson, timer: this.#expire(id) });
-    const bytes = spliceBytes(request.bytes, [
-      { start: idMember.valueStart, end: idMember.valueEnd, replacement: JSON.stringify(id) },
-    ]);
+    const progressToken = progressTokenOf(request.message.params);
+    this.#pending.set(id, { connection, idJson, progressToken, timer: this.#expire(id) });
+    const bytes = withValue(request.bytes, idMember, JSON.stringify(id));
     return { bytes, message: { ...request.message, id } };
+  }
+
+  /**
+   * Takes back what a backend asked: returns its cancellation under the id that the client knows. Undefined
+   * where it names nothing that this backend still waits for.
+   */
+  withdraw(connection: BackendConnection, notice: BackendMessage): BackendMessage | undefined {
+    const member = memberAt(notice.bytes, ["params", "requestId"]);
+    if (member === undefined) return undefined;
+    const requestId = JSON.parse(textOf(notice.bytes, member));
+    const found = [...this.#pending].find(
+      ([, pending]) =>
+        pending.connection === connection && JSON.parse(pending.idJson) === requestId,
+    );
+    if (found === undefined) return undefined;
+    const [id] = found;
+    this.#take(id);
+    const bytes = withValue(notice.bytes, member, JSON.stringify(id));
+    return { bytes, message: notice.message };
   }
 
   /** Passes the client's answer to the backend that asked. False if nobody asked, or no longer waits. */
@@ -92,9 +102,12 @@ export class ClientRequests {
     return true;
   }
 
-  /** The connections that wait for an answer of the client. */
-  waitingConnections(): ReadonlySet<BackendConnection> {
-    return new Set([...this.#pending.values()].map(({ connection }) => connection));
+  /** The connections that gave this progress token with a request that the client has not answered. */
+  connectionsWithToken(progressToken: JsonValue | undefined): ReadonlySet<BackendConnection> {
+    const waiting = [...this.#pending.values()].filter(
+      (pending) => progressToken !== undefined && pending.progressToken === progressToken,
+    );
+    return new Set(waiting.map(({ connection }) => connection));
   }
 
   /** Tells every backend that still waits that no answer will come. */
@@ -102,24 +115,30 @@ export class ClientRequests {
     for (const id of this.#pending.keys()) this.#giveUp(id, "The client is gone");
   }
 
-  #refusal(method: string): JsonRpcError | undefined {
+  #refusal(
+    connection: BackendConnection,
+    { message: { method = "", params } }: BackendMessage,
+  ): JsonRpcError | undefined {
     if (method === "ping") return undefined;
-    const needed = NEEDED_CAPABILITY.get(method);
-    if (needed === undefined || !Object.hasOwn(this.#options.clientCapabilities, needed)) {
-      return { code: METHOD_NOT_FOUND, message: "The client does not offer this method" };
-    }
-    if (this.#pending.size >= MAX_PENDING) {
-      return {
-        code: INTERNAL_ERROR,
-        message: `The client already has ${MAX_PENDING} requests to answer; ask again later`,
-      };
-    }
-    return undefined;
+    const refusal = refusalByAbilities(this.#options.clientCapabilities, method, params);
+    if (refusal !== undefined) return refusal;
+    const waiting = [...this.#pending.values()].filter(
+      (pending) => pending.connection === connection,
+    );
+    if (waiting.length < MAX_PENDING) return undefined;
+    return {
+      code: INTERNAL_ERROR,
+      message: `The client already has ${MAX_PENDING} requests to answer; ask again later`,
+    };
   }
 
+  /** Who stops waiting says so to both sides (MCP lifecycle, "Timeouts"). */
   #expire(id: string): NodeJS.Timeout {
+    const reason = "The client did not answer in time";
     return setTimeout(() => {
-      this.#giveUp(id, "The client did not answer in time");
+      this.#giveUp(id, reason);
+      const params = { requestId: id, reason };
+      this.#options.tellClient(encodeNotification("notifications/cancelled", params));
     }, this.#options.answerTimeoutMs).unref();
   }
 
@@ -141,6 +160,31 @@ export class ClientRequests {
 /** A backend that can no longer be told has already ended its side: there is nobody left to inform. */
 function send(connection: BackendConnection, bytes: Buffer): void {
   connection.send(bytes).catch(() => {});
+}
+
+function progressTokenOf(params: JsonObject | undefined): JsonValue | undefined {
+  const meta = params?.["_meta"];
+  return isJsonObject(meta) ? meta["progressToken"] : undefined;
+}
+
+/** Where the value at a path of object members stands. */
+function memberAt(bytes: Buffer, path: readonly string[]): Member | undefined {
+  let start = bytes.indexOf(OPENING_BRACE);
+  let found: Member | undefined;
+  for (const key of path) {
+    found = scanMembers(bytes, start).find((member) => member.key === key);
+    if (found === undefined) return undefined;
+    start = found.valueStart;
+  }
+  return found;
+}
+
+function textOf(bytes: Buffer, { valueStart, valueEnd }: Member): string {
+  return bytes.toString("utf8", valueStart, valueEnd);
+}
+
+function withValue(bytes: Buffer, { valueStart, valueEnd }: Member, replacement: string): Buffer {
+  return spliceBytes(bytes, [{ start: valueStart, end: valueEnd, replacement }]);
 }
 
 const OPENING_BRACE = 0x7b;

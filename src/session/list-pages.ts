@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 
 /** Most clients ask once and never for a second page, so that pages are large. */
-export const DEFAULT_PAGE_ITEMS = 1_000;
+const DEFAULT_PAGE_ITEMS = 1_000;
 
 /** One list as its pages, each a whole result as JSON bytes. */
 export interface ListPages {

@@ -3,11 +3,7 @@ import { VmcpError } from "../domain/errors.ts";
 import type { BackendName, SessionId } from "../domain/ids.ts";
 import { subjectOf, type Identity } from "../domain/identity.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../domain/json.ts";
-import type { Logger } from "../domain/logger.ts";
-import type { Advertised } from "../domain/routing-table.ts";
-import type { Semaphore } from "../lib/semaphore.ts";
 import {
-  ENDED_EXCHANGE,
   type AnswerSink,
   type BackendMessage,
   type Exchange,
@@ -18,15 +14,17 @@ import type {
   InboundRequest,
   InboundResponse,
 } from "../mcp/inbound-message.ts";
-import { encodeRequest, encodeResult, OWN_ID_PREFIX, type RequestId } from "../mcp/json-rpc.ts";
+import { encodeRequest, OWN_ID_PREFIX, type RequestId } from "../mcp/json-rpc.ts";
 import { AdmissionGate } from "./admission-gate.ts";
+import { toAdvertisedCapability } from "./advertised-capability.ts";
 import type { BackendConnection, ClientProfile, SessionBackend } from "./backend-connection.ts";
 import { BackendLink } from "./backend-link.ts";
 import { Call, type CallHost } from "./call.ts";
-import type { CallLimits } from "./call-limits.ts";
-import { clientKindOf, type Catalogues } from "./catalogues.ts";
+import { clientKindOf } from "./catalogues.ts";
 import { ClientRequests } from "./client-requests.ts";
 import type { AttachedStream, BackendStanding, ClientStream, EdgeSession } from "./edge-session.ts";
+import { isBelowLevel } from "./log-levels.ts";
+import type { LiveSessionOptions } from "./live-session-options.ts";
 import { Outbox } from "./outbox.ts";
 import { Relisting } from "./relisting.ts";
 import type {
@@ -39,29 +37,8 @@ import type {
 import { SessionCaller } from "./session-caller.ts";
 import { SessionLists, type ListChange } from "./session-lists.ts";
 import { SessionRoutes } from "./session-routes.ts";
-import { canListTasks, listTasks } from "./task-lists.ts";
-import type { ListName, Views } from "./view.ts";
-
-export interface LiveSessionOptions {
-  readonly id: SessionId;
-  readonly identity: Identity;
-  readonly client: ClientProfile;
-  readonly backends: readonly SessionBackend[];
-  readonly catalogues: Catalogues;
-  readonly views: Pick<Views, "of">;
-  /** Permits of the whole process to connect to a backend. */
-  readonly processSlots: Semaphore;
-  /** Permits of this session to connect to a backend. */
-  readonly sessionSlots: Semaphore;
-  readonly startTimeoutMs: number;
-  readonly drainDeadlineMs: number;
-  readonly clientAnswerTimeoutMs: number;
-  readonly maxCallsInFlight: number;
-  /** Shared by all sessions. */
-  readonly callLimits: CallLimits;
-  readonly now: () => number;
-  readonly logger: Logger;
-}
+import { canListTasks, mergeTaskLists } from "./task-lists.ts";
+import type { ListName } from "./view.ts";
 
 /** The notification that says so when a list has changed. Templates have none of their own. */
 const LIST_CHANGED: Readonly<Record<ListName, string>> = {
@@ -116,6 +93,7 @@ export class LiveSession implements EdgeSession, CallHost {
     this.#clientRequests = new ClientRequests({
       clientCapabilities: options.client.capabilities,
       answerTimeoutMs: options.clientAnswerTimeoutMs,
+      tellClient: (message) => this.#outbox.send(message),
     });
     this.#relisting = new Relisting(async (backend, signal) => this.#relist(backend, signal));
     this.#caller = new SessionCaller((request, sink) => this.forward(request, sink));
@@ -182,9 +160,15 @@ export class LiveSession implements EdgeSession, CallHost {
         { retryAfterSeconds: 1 },
       );
     }
-    const owners = this.#taskListers(method);
-    if (owners.length > 1) return this.#listAllTasks(owners, request, sink);
-    const { backend, bytes } = this.#routes.target(this.#lists.current(), request, this.backends());
+    const taskLists = method === "tasks/list" ? this.#taskListers() : [];
+    if (taskLists.length > 1) {
+      return mergeTaskLists(taskLists, request, sink, (backend, result) =>
+        this.#routes.noteResult(backend, { method }, result),
+      );
+    }
+    const { backend, bytes } = this.#routes.target(this.#lists.current(), request, () =>
+      this.backends(),
+    );
     const link = this.#links.get(backend);
     if (link === undefined) {
       throw new VmcpError("no_backend_connection", `Backend "${backend}" has no connection here`);
@@ -231,7 +215,9 @@ export class LiveSession implements EdgeSession, CallHost {
         this.#cancel(params);
         return;
       case "notifications/progress":
-        for (const connection of this.#clientRequests.waitingConnections()) {
+        for (const connection of this.#clientRequests.connectionsWithToken(
+          params?.["progressToken"],
+        )) {
           tell(connection, bytes);
         }
         return;
@@ -303,14 +289,15 @@ export class LiveSession implements EdgeSession, CallHost {
       this.#listsChanged(call.link.name);
       return undefined;
     }
-    if (id === undefined) return event;
     if (call.connection === undefined) return undefined;
-    return this.#clientRequests.accept(call.connection, event);
+    return id === undefined
+      ? this.#admitNotification(call.connection, event)
+      : this.#clientRequests.accept(call.connection, event);
   }
 
   answered(call: Call, { message }: BackendMessage): void {
     const { method, bytes } = call.request;
-    this.#routes.noteResult(call.link.name, method, message.result);
+    this.#routes.noteResult(call.link.name, call.request, message.result);
     if (method === "resources/subscribe" && message.result !== undefined) {
       this.#subscriptions.set(uriIn(bytes), call.link.name);
       call.connection?.openNotifications();
@@ -368,63 +355,58 @@ export class LiveSession implements EdgeSession, CallHost {
     if (this.#outbox.isOpen) link.connection?.openNotifications();
   }
 
-  #taskListers(method: string): readonly BackendConnection[] {
-    if (method !== "tasks/list") return [];
+  #taskListers(): readonly BackendConnection[] {
     return [...this.#links.values()].flatMap(({ connection }) =>
       connection !== undefined && canListTasks(connection) ? [connection] : [],
     );
   }
 
-  /** The tasks of several backends as one list; a backend that cannot list its own is left out. */
-  #listAllTasks(
-    owners: readonly BackendConnection[],
-    { idJson, params }: InboundRequest,
-    sink: AnswerSink,
-  ): Exchange {
-    if (params?.["cursor"] !== undefined) {
-      throw new VmcpError("invalid_params", "The list of tasks is one page and has no cursor");
-    }
-    void this.#answerWithTasks(owners, idJson, sink);
-    return ENDED_EXCHANGE;
-  }
-
-  async #answerWithTasks(
-    owners: readonly BackendConnection[],
-    idJson: string,
-    sink: AnswerSink,
-  ): Promise<void> {
-    const lists = await Promise.allSettled(owners.map(async (owner) => listTasks(owner)));
-    const tasks = lists.flatMap((list, index) => {
-      const backend = owners[index]?.backend;
-      if (list.status === "rejected" || backend === undefined) return [];
-      this.#routes.noteResult(backend, "tasks/list", { tasks: list.value });
-      return list.value;
-    });
-    const bytes = encodeResult(idJson, JSON.stringify({ tasks }));
-    sink.answer({ bytes, message: { jsonrpc: "2.0", result: { tasks } } });
-  }
-
   /** A message that belongs to no call's own stream: it goes where the client expects it most. */
   #unsolicited(link: BackendLink, message: BackendMessage): void {
-    const { id, method } = message.message;
+    const { id, method, params } = message.message;
     if (method === undefined) return;
     if (LIST_CHANGED_METHODS.has(method)) {
       this.#listsChanged(link.name);
       return;
     }
     const calls = [...this.#inFlight.values()].filter((call) => call.link === link);
+    if (method === "notifications/progress") {
+      const token = params?.["progressToken"];
+      if (token === undefined) return;
+      const call = calls.find(({ request }) => request.progressToken === token);
+      call?.event(message);
+      // A token that nobody here has given is of no use to anyone, and perhaps another session's.
+      if (call !== undefined || !this.#routes.isTaskToken(link.name, token)) return;
+    }
     const [oldest] = calls;
     if (oldest !== undefined && (calls.length === 1 || !this.#outbox.isOpen)) {
       oldest.event(message);
       return;
     }
-    if (id === undefined) {
-      this.#outbox.send(message.bytes);
-      return;
-    }
-    const connection = link.connection;
-    const admitted = connection && this.#clientRequests.accept(connection, message);
+    const { connection } = link;
+    if (connection === undefined) return;
+    const admitted =
+      id === undefined
+        ? this.#admitNotification(connection, message)
+        : this.#clientRequests.accept(connection, message);
     if (admitted !== undefined) this.#outbox.send(admitted.bytes);
+  }
+
+  /** A notification as the client may see it. */
+  #admitNotification(
+    connection: BackendConnection,
+    notification: BackendMessage,
+  ): BackendMessage | undefined {
+    const { method, params } = notification.message;
+    if (method === "notifications/cancelled") {
+      return this.#clientRequests.withdraw(connection, notification);
+    }
+    // A backend may not have heard of the level yet, or not care.
+    const isUnwanted =
+      method === "notifications/message" &&
+      this.#logLevel !== undefined &&
+      isBelowLevel(params?.["level"], this.#logLevel);
+    return isUnwanted ? undefined : notification;
   }
 
   #listsChanged(backend: BackendName): void {
@@ -500,18 +482,4 @@ function uriIn(bytes: Buffer): string {
   // The request was routed by this very member, so it is there and a string.
   const { params } = JSON.parse(bytes.toString()) as { params: { uri: string } };
   return params.uri;
-}
-
-function toAdvertisedCapability({ route, json }: Advertised): AdvertisedCapability {
-  // The text was made from an item that a backend listed as an object.
-  const value = JSON.parse(json) as JsonObject;
-  const { description, inputSchema } = value;
-  return {
-    name: route.advertisedName,
-    ...(typeof description === "string" && { description }),
-    // An input schema is whatever object the backend sent.
-    ...(typeof inputSchema === "object" && { inputSchema: inputSchema as JsonObject }),
-    json,
-    value,
-  };
 }

@@ -82,7 +82,8 @@ describe("backends that fail", () => {
       await using session = await openSession([odd, fakeBackend("fine", { tools: ["x"] })]);
 
       expect(session.tools.map(({ name }) => name)).toEqual(["x"]);
-      if (closed > 0) expect(odd.connections.map(({ isClosed }) => isClosed)).toEqual([true]);
+      const closedCount = odd.connections.filter(({ isClosed }) => isClosed).length;
+      expect(closedCount).toBeGreaterThanOrEqual(closed);
     },
   );
 

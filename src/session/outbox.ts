@@ -70,7 +70,7 @@ export class Outbox {
       this.#changedLists.delete(method);
     }
     let next = this.#kept[0];
-    while (next !== undefined && this.#stream?.send(next) === true) {
+    while (next !== undefined && this.#stream?.send(next)) {
       this.#kept.shift();
       next = this.#kept[0];
     }

@@ -2,6 +2,7 @@ import { VmcpError } from "../domain/errors.ts";
 import type { BackendName } from "../domain/ids.ts";
 import { isJsonObject, type JsonObject } from "../domain/json.ts";
 import type { Route, RoutingTable } from "../domain/routing-table.ts";
+import type { OutboundRequest } from "../mcp/exchange.ts";
 import { clip, findAmbiguousKey, type InboundRequest } from "../mcp/inbound-message.ts";
 import { scanMembers, spliceBytes, type Member } from "../mcp/json-spans.ts";
 import { completionTarget } from "../routing/completion.ts";
@@ -40,8 +41,12 @@ export class SessionRoutes {
   }
 
   /** Notes the resources and tasks that a result points to: they are to be had from the same backend. */
-  noteResult(backend: BackendName, method: string, result: JsonObject | undefined): void {
-    if (method === "tools/call") this.#tasks.noteResult(backend, result);
+  noteResult(
+    backend: BackendName,
+    { method, progressToken }: Pick<OutboundRequest, "method" | "progressToken">,
+    result: JsonObject | undefined,
+  ): void {
+    if (method === "tools/call") this.#tasks.noteResult(backend, result, progressToken);
     if (method === "tasks/list") this.#tasks.noteList(backend, result);
     const content = result?.["content"];
     if (!Array.isArray(content)) return;
@@ -51,8 +56,13 @@ export class SessionRoutes {
     }
   }
 
+  /** Whether a task that this backend has accepted reports its progress under this token. */
+  isTaskToken(backend: BackendName, token: unknown): boolean {
+    return this.#tasks.hasToken(backend, token);
+  }
+
   /** Throws `capability_not_found` or `invalid_params`, naming what was asked for. */
-  target(view: View, request: InboundRequest, standings: readonly BackendStanding[]): Target {
+  target(view: View, request: InboundRequest, standings: () => readonly BackendStanding[]): Target {
     if (TASK_METHODS.has(request.method)) return this.#byTask(request);
     switch (request.method) {
       case "tools/call":
@@ -155,10 +165,10 @@ function renamed(request: InboundRequest, route: Route): Buffer {
  * A method that MCP does not name goes to the only backend that declared something beyond it, `tasks/list` to
  * the only one that lists tasks. Where that could be several, or none, the method is unknown.
  */
-function byExtension(request: InboundRequest, standings: readonly BackendStanding[]): Target {
+function byExtension(request: InboundRequest, standings: () => readonly BackendStanding[]): Target {
   const { method, bytes } = request;
   const capability = method === "tasks/list" ? "tasks" : "experimental";
-  const owners = standings.filter(({ greeting }) => {
+  const owners = standings().filter(({ greeting }) => {
     const declared = greeting?.capabilities[capability];
     return isJsonObject(declared) && Object.keys(declared).length > 0;
   });

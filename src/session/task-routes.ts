@@ -1,5 +1,6 @@
 import type { BackendName } from "../domain/ids.ts";
 import { isJsonObject, type JsonObject } from "../domain/json.ts";
+import type { RequestId } from "../mcp/json-rpc.ts";
 
 /** Tasks whose backend a session remembers; the oldest is forgotten first. */
 const MAX_TASKS = 1_000;
@@ -19,15 +20,28 @@ export const TASK_METHODS: ReadonlySet<string> = new Set([
  */
 export class TaskRoutes {
   readonly #owners = new Map<string, BackendName>();
+  /** Progress tokens of requests that became tasks: they stay good for as long as the task lasts. */
+  readonly #tokens = new Map<RequestId, BackendName>();
 
   ownerOf(taskId: string): BackendName | undefined {
     return this.#owners.get(taskId);
   }
 
+  /** Whether a task of this backend reports its progress under this token. */
+  hasToken(backend: BackendName, token: unknown): boolean {
+    const isId = typeof token === "string" || typeof token === "number";
+    return isId && this.#tokens.get(token) === backend;
+  }
+
   /** Notes the task that a result says was created. */
-  noteResult(backend: BackendName, result: JsonObject | undefined): void {
+  noteResult(backend: BackendName, result: JsonObject | undefined, token?: RequestId): void {
     const task = result?.["task"];
-    if (isJsonObject(task)) this.#note(backend, task["taskId"]);
+    if (!isJsonObject(task)) return;
+    this.#note(backend, task["taskId"]);
+    if (token === undefined) return;
+    this.#tokens.delete(token);
+    this.#tokens.set(token, backend);
+    dropOldest(this.#tokens);
   }
 
   /** Notes the tasks that a backend lists. */
@@ -40,7 +54,11 @@ export class TaskRoutes {
   #note(backend: BackendName, taskId: unknown): void {
     if (typeof taskId !== "string" || this.#owners.has(taskId)) return;
     this.#owners.set(taskId, backend);
-    const [oldest] = this.#owners.keys();
-    if (this.#owners.size > MAX_TASKS && oldest !== undefined) this.#owners.delete(oldest);
+    dropOldest(this.#owners);
   }
+}
+
+function dropOldest<Key>(map: Map<Key, BackendName>): void {
+  const [oldest] = map.keys();
+  if (map.size > MAX_TASKS && oldest !== undefined) map.delete(oldest);
 }

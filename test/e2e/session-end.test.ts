@@ -48,7 +48,7 @@ describe.each(CLIENTS)("with the client of %s", (_name, connect) => {
     await client.vanish();
 
     await waitFor(() => http.openSessions === 0 && stdio.aliveChildren.length === 0);
-    await waitFor(() => gateway.vmcp.sessions.sessionCount === 0);
+    await expect.poll(() => gateway.vmcp.sessions.sessionCount).toBe(0);
   });
 });
 
@@ -107,7 +107,7 @@ test("a client that leaves while its session starts is not served, and nothing s
 
   leaving.abort();
 
-  await expect(initialize).rejects.toThrow();
+  await expect(initialize).rejects.toThrow("aborted");
   await waitFor(() => gateway.vmcp.sessions.sessionCount === 0);
   hanging.change({ initialize: "answer" });
   await waitFor(() => hanging.openSessions === 0 && stdio.aliveChildren.length === 0);

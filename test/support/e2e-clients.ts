@@ -76,7 +76,8 @@ function toE2eClient(
     notifications: sdk.notifications,
     instructions: sdk.client.getInstructions(),
     listTools,
-    toolNames: async () => (await listTools()).map((tool) => String(tool["name"])),
+    toolNames: async () =>
+      (await listTools()).map(({ name }) => (typeof name === "string" ? name : "")),
     call,
     callText: async (name, args) => textOf(await call(name, args)),
     vanish: async () => sdk.vanish(),

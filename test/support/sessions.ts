@@ -9,7 +9,8 @@ import type { InboundRequest } from "../../src/mcp/inbound-message.ts";
 import { DEFAULT_MESSAGE_LIMITS, parseInbound } from "../../src/mcp/inbound-message.ts";
 import type { ClientProfile, SessionBackend } from "../../src/session/backend-connection.ts";
 import { Catalogues } from "../../src/session/catalogues.ts";
-import { LiveSession, type LiveSessionOptions } from "../../src/session/live-session.ts";
+import { LiveSession } from "../../src/session/live-session.ts";
+import type { LiveSessionOptions } from "../../src/session/live-session-options.ts";
 import {
   LiveSessionFactory,
   type FactoryOptions,

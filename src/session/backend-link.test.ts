@@ -1,0 +1,301 @@
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { VmcpError } from "../domain/errors.ts";
+import { ANONYMOUS } from "../domain/identity.ts";
+import { parseSessionId } from "../domain/ids.ts";
+import { SILENT_LOGGER } from "../domain/logger.ts";
+import { Semaphore } from "../lib/semaphore.ts";
+import { fakeBackend, message, type FakeBackend } from "../../test/support/fake-backends.ts";
+import { BackendLink, type LinkOptions } from "./backend-link.ts";
+
+const START_TIMEOUT_MS = 1_000;
+const CLOSE_DEADLINE_MS = 500;
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+interface OpenedLink {
+  readonly link: BackendLink;
+  readonly clock: { nowMs: number };
+  readonly ready: boolean[];
+}
+
+function linkTo(backend: FakeBackend, options: Partial<LinkOptions> = {}): OpenedLink {
+  const clock = { nowMs: 0 };
+  const ready: boolean[] = [];
+  const link = new BackendLink({
+    backend,
+    request: {
+      sessionId: parseSessionId("s"),
+      identity: ANONYMOUS,
+      client: { revision: "2025-11-25", capabilities: {}, info: {} },
+    },
+    slots: [],
+    startTimeoutMs: START_TIMEOUT_MS,
+    closeDeadlineMs: CLOSE_DEADLINE_MS,
+    now: () => clock.nowMs,
+    logger: SILENT_LOGGER,
+    knownCapabilities: () => undefined,
+    onReady: (_link, _capabilities, isFirst) => void ready.push(isFirst),
+    onUnsolicited() {},
+    ...options,
+  });
+  return { link, clock, ready };
+}
+
+function gone(): VmcpError {
+  return new VmcpError("backend_session_lost", "gone", { executionState: "not_executed" });
+}
+
+/** A backend whose attempts to connect wait until the test lets them go on, whatever their signal says. */
+function deafBackend() {
+  const gates: (() => void)[] = [];
+  const backend = fakeBackend("a", {
+    beforeConnect: async () =>
+      new Promise((resolve) => {
+        gates.push(resolve);
+      }),
+  });
+  return { backend, gates };
+}
+
+function refuse(): never {
+  throw new VmcpError("backend_unreachable", "connection refused");
+}
+
+describe("connecting", () => {
+  test("runs once however many ask", async () => {
+    const backend = fakeBackend("a");
+    const { link, ready } = linkTo(backend);
+
+    const connections = await Promise.all([link.ready(), link.ready(), link.ready()]);
+    await link.connect();
+
+    expect(new Set(connections).size).toBe(1);
+    expect(backend.connections).toHaveLength(1);
+    expect(link.connection).toBe(connections[0]);
+    expect(ready).toEqual([true]);
+  });
+
+  test("takes a permit for as long as it lasts", async () => {
+    const slot = new Semaphore(1);
+    const { backend, gates } = deafBackend();
+    const { link } = linkTo(backend, { slots: [slot] });
+    const other = fakeBackend("b");
+    const { link: waiting } = linkTo(other, { slots: [slot] });
+
+    const connecting = [link.connect(), waiting.connect()];
+    await vi.waitFor(() => expect(gates).toHaveLength(1));
+    const whileHeld = other.connections.length;
+    gates[0]?.();
+    await Promise.all(connecting);
+
+    expect(whileHeld).toBe(0);
+    expect(waiting.phase).toBe("ready");
+  });
+
+  test("that fails names the backend and says that nothing ran", async () => {
+    const { link } = linkTo(fakeBackend("a", { beforeConnect: async () => refuse() }));
+
+    await link.connect();
+
+    expect(link.phase).toBe("failed");
+    expect(link.failure).toMatchObject({
+      code: "backend_unreachable",
+      backend: "a",
+      executionState: "not_executed",
+      message: 'Backend "a" is unavailable: connection refused',
+    });
+  });
+
+  test("that comes without lists counts as failed, and what it opened is closed", async () => {
+    const backend = fakeBackend("a", {
+      outcome: ({ connection }) => ({ connection }),
+    });
+    const { link } = linkTo(backend);
+
+    await link.connect();
+
+    expect(link.phase).toBe("failed");
+    expect(backend.connections.map(({ isClosed }) => isClosed)).toEqual([true]);
+  });
+
+  test("that takes too long fails, and what still comes is closed", async () => {
+    vi.useFakeTimers();
+    const { backend, gates } = deafBackend();
+    const { link } = linkTo(backend);
+
+    const connecting = link.connect();
+    await vi.advanceTimersByTimeAsync(START_TIMEOUT_MS);
+    await connecting;
+    const { failure } = link;
+    gates[0]?.();
+    await vi.advanceTimersByTimeAsync(CLOSE_DEADLINE_MS);
+
+    expect(failure).toMatchObject({ code: "backend_timeout", executionState: "not_executed" });
+    expect(backend.connections.map(({ isClosed }) => isClosed)).toEqual([true]);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+});
+
+describe("a backend that failed", () => {
+  test("is given time to recover, longer each time, up to half a minute", async () => {
+    const attemptsAtMs: number[] = [];
+    const { link, clock } = linkTo(
+      fakeBackend("a", {
+        beforeConnect: async () => {
+          attemptsAtMs.push(clock.nowMs);
+          refuse();
+        },
+      }),
+    );
+    await link.connect();
+
+    for (; clock.nowMs < 95_000; clock.nowMs += 100) {
+      // Somebody asks all the time.
+      // oxlint-disable-next-line no-await-in-loop
+      await link.ready().catch(() => {});
+    }
+
+    const pauses = attemptsAtMs.slice(1).map((atMs, index) => atMs - (attemptsAtMs[index] ?? 0));
+    expect(pauses).toEqual([500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
+  });
+
+  test("is tried at once when somebody saw it alive, and recovers", async () => {
+    let isDown = true;
+    const backend = fakeBackend("a", {
+      beforeConnect: async () => {
+        if (isDown) refuse();
+      },
+    });
+    const { link } = linkTo(backend);
+    await link.connect();
+
+    isDown = false;
+    await link.connect();
+
+    expect(link.phase).toBe("ready");
+    expect(link.failure).toBeUndefined();
+  });
+});
+
+describe("a connection that is lost", () => {
+  test("is closed, and the next call gets a new one without waiting", async () => {
+    const backend = fakeBackend("a");
+    const { link, ready } = linkTo(backend);
+    const first = await link.ready();
+
+    link.lose(first, gone());
+    const second = await link.ready();
+
+    expect(second).not.toBe(first);
+    expect(backend.connections.map(({ isClosed }) => isClosed)).toEqual([true, false]);
+    expect(ready).toEqual([true, false]);
+  });
+
+  test("is told of by one answer, and by no more", async () => {
+    const { link } = linkTo(fakeBackend("a"));
+    const first = await link.ready();
+    const beforeLoss = link.takeUntoldLoss();
+    link.lose(first, gone());
+    await link.ready();
+
+    expect(beforeLoss).toBe(false);
+    expect([link.takeUntoldLoss(), link.takeUntoldLoss()]).toEqual([true, false]);
+  });
+
+  test("twice, or late, harms the new one not", async () => {
+    const backend = fakeBackend("a");
+    const { link } = linkTo(backend);
+    const first = await link.ready();
+    link.lose(first, gone());
+    const second = await link.ready();
+
+    link.lose(first, gone());
+    backend.connections[0]?.request.listener.lost(gone());
+
+    expect(link.connection).toBe(second);
+  });
+
+  test("while it was being made counts as a failure", async () => {
+    const backend = fakeBackend("a", {
+      outcome: (connected) => {
+        backend.connections.at(-1)?.request.listener.lost(gone());
+        return connected;
+      },
+    });
+    const { link } = linkTo(backend);
+
+    await link.connect();
+
+    expect(link.phase).toBe("failed");
+    expect(link.failure?.code).toBe("backend_session_lost");
+    expect(backend.connections.map(({ isClosed }) => isClosed)).toEqual([true]);
+  });
+});
+
+describe("closing", () => {
+  test("closes the connection, and nothing can be had of the link any more", async () => {
+    const backend = fakeBackend("a");
+    const { link } = linkTo(backend);
+    await link.ready();
+
+    await link[Symbol.asyncDispose]();
+    await link.connect();
+
+    expect(backend.connections.map(({ isClosed }) => isClosed)).toEqual([true]);
+    expect(link.phase).toBe("closed");
+    await expect(link.ready()).rejects.toMatchObject({
+      code: "session_closed",
+      executionState: "not_executed",
+    });
+  });
+
+  test("does not wait for ever for an attempt that heeds no signal, which is closed when it comes", async () => {
+    vi.useFakeTimers();
+    const { backend, gates } = deafBackend();
+    const { link } = linkTo(backend);
+    const connecting = link.ready().catch((error: unknown) => error);
+    await vi.advanceTimersByTimeAsync(0);
+
+    const closing = link[Symbol.asyncDispose]();
+    await vi.advanceTimersByTimeAsync(CLOSE_DEADLINE_MS);
+    await closing;
+    const outcome = await connecting;
+    gates[0]?.();
+    await vi.advanceTimersByTimeAsync(0);
+
+    expect(outcome).toMatchObject({ code: "session_closed" });
+    expect(backend.connections.map(({ isClosed }) => isClosed)).toEqual([true]);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test("waits for connections that are on their way out already, and says if one did not close", async () => {
+    const backend = fakeBackend("a", {
+      onClose: async () => {
+        throw new Error("would not end");
+      },
+    });
+    const { link } = linkTo(backend);
+    await link.ready();
+
+    await expect(link[Symbol.asyncDispose]()).rejects.toThrow("would not end");
+  });
+
+  test("silences the backend: what it says afterwards is nobody's", async () => {
+    const heard: unknown[] = [];
+    const backend = fakeBackend("a");
+    const { link } = linkTo(backend, {
+      onUnsolicited: (_link, { bytes }) => void heard.push(bytes),
+    });
+    await link.ready();
+    const { listener } = backend.connections[0]?.request ?? {};
+    const notice = message({ jsonrpc: "2.0", method: "notifications/message" });
+    listener?.unsolicited(notice);
+
+    await link[Symbol.asyncDispose]();
+    listener?.unsolicited(notice);
+
+    expect(heard).toHaveLength(1);
+  });
+});
