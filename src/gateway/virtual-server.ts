@@ -3,6 +3,7 @@ import type { AnswerSink, Exchange } from "../mcp/exchange.ts";
 import { clip, type InboundRequest } from "../mcp/inbound-message.ts";
 import { encodeResult } from "../mcp/json-rpc.ts";
 import type { EdgeSession } from "../session/edge-session.ts";
+import { LOG_LEVELS } from "../session/log-levels.ts";
 import type { ListName } from "../session/view.ts";
 
 /** The list methods, and the array that their result holds. */
@@ -19,18 +20,6 @@ const ANSWERED_HERE: ReadonlySet<string> = new Set([
   "initialize",
   "ping",
   "logging/setLevel",
-]);
-
-/** RFC 5424 severities, as `logging/setLevel` names them. */
-const LOG_LEVELS: ReadonlySet<string> = new Set([
-  "debug",
-  "info",
-  "notice",
-  "warning",
-  "error",
-  "critical",
-  "alert",
-  "emergency",
 ]);
 
 /** Either the whole answer, or the call under way whose answer flows into the sink. */
@@ -74,11 +63,8 @@ function answerHere(session: EdgeSession, request: InboundRequest): string | Buf
 }
 
 function setLogLevel(session: EdgeSession, level: unknown): void {
-  if (typeof level !== "string" || !LOG_LEVELS.has(level)) {
-    throw new VmcpError(
-      "invalid_params",
-      `"params.level" must be one of ${[...LOG_LEVELS].join(", ")}`,
-    );
+  if (typeof level !== "string" || !LOG_LEVELS.includes(level)) {
+    throw new VmcpError("invalid_params", `"params.level" must be one of ${LOG_LEVELS.join(", ")}`);
   }
   session.setLogLevel(level);
 }

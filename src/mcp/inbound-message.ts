@@ -1,7 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import { isJsonObject, type JsonObject } from "../domain/json.ts";
 import { VmcpError } from "../domain/errors.ts";
-import { exceedsDepth, findDuplicateKey, scanMembers, type Member } from "./json-spans.ts";
+import { exceedsDepth, scanMembers, type Member } from "./json-spans.ts";
 import type { JsonRpcError, RequestId } from "./json-rpc.ts";
 import { OWN_ID_PREFIX } from "./json-rpc.ts";
 
@@ -73,25 +73,27 @@ export interface Span {
 }
 
 /**
- * Reads a client's message once: UTF-8, JSON, depth, duplicate keys of the envelope and of `params`, then the
+ * Reads a client's message once: UTF-8, depth, JSON, ambiguous keys of the envelope and of `params`, then the
  * JSON-RPC shape. Never throws; what may not be dispatched comes back as `invalid`.
  *
- * Duplicate keys are refused because two readers of one message could each take another one of them.
+ * Keys that are equal but for case are refused: the bytes go to backends as they are, and a reader there that
+ * takes another one of them, or ignores case as Go's does, would run something else than what was admitted here.
  * Source: JSON-RPC 2.0 sections 4 and 5; MCP base protocol, "Messages".
  */
 export function parseInbound(bytes: Buffer, limits: MessageLimits): InboundMessage {
   if (!isUtf8(bytes)) return invalid("parse_error", "The message is not valid UTF-8");
   let value: unknown;
   try {
+    // Before parsing: four megabytes of brackets take JSON.parse half a second, and this a glance.
+    if (exceedsDepth(bytes, limits.jsonDepth)) {
+      return invalid(
+        "invalid_request",
+        `The message is nested deeper than ${limits.jsonDepth} levels; send a flatter one`,
+      );
+    }
     value = JSON.parse(bytes.toString());
   } catch {
     return invalid("parse_error", "The message is not valid JSON");
-  }
-  if (exceedsDepth(bytes, limits.jsonDepth)) {
-    return invalid(
-      "invalid_request",
-      `The message is nested deeper than ${limits.jsonDepth} levels; send a flatter one`,
-    );
   }
   if (Array.isArray(value)) {
     return value.length === 0
@@ -106,9 +108,9 @@ export function parseInbound(bytes: Buffer, limits: MessageLimits): InboundMessa
 
 function readEnvelope(bytes: Buffer, value: JsonObject, limits: MessageLimits): InboundMessage {
   const members = scanMembers(bytes, bytes.indexOf(OPENING_BRACE));
-  const duplicate = findDuplicateKey(members);
-  if (duplicate !== undefined) {
-    return invalid("invalid_request", `The key "${clip(duplicate)}" stands twice in the message`);
+  const ambiguous = findAmbiguousKey(members);
+  if (ambiguous !== undefined) {
+    return invalid("invalid_request", `The key "${clip(ambiguous)}" stands twice in the message`);
   }
   const id = value["id"];
   const idIsUsable = isUsableId(id, limits);
@@ -147,8 +149,19 @@ function readCall(
 ): InboundMessage {
   const given = value["params"];
   const params = isJsonObject(given) ? given : undefined;
-  if (id === undefined || idJson === undefined)
+  const inner =
+    params === undefined ? [] : scanMembers(bytes, memberOf(members, "params")?.valueStart ?? 0);
+  const ambiguous = findAmbiguousKey(inner);
+  if (ambiguous !== undefined) {
+    return invalid(
+      "invalid_request",
+      `The key "${clip(ambiguous)}" stands twice in params`,
+      idJson,
+    );
+  }
+  if (id === undefined || idJson === undefined) {
     return { kind: "notification", method, params, bytes };
+  }
   if (typeof id === "string" && id.startsWith(OWN_ID_PREFIX)) {
     return invalid(
       "invalid_request",
@@ -156,19 +169,7 @@ function readCall(
       idJson,
     );
   }
-  let nameSpan: Span | undefined;
-  if (params !== undefined) {
-    const inner = scanMembers(bytes, memberOf(members, "params")?.valueStart ?? 0);
-    const duplicate = findDuplicateKey(inner);
-    if (duplicate !== undefined) {
-      return invalid(
-        "invalid_request",
-        `The key "${clip(duplicate)}" stands twice in params`,
-        idJson,
-      );
-    }
-    nameSpan = spanOf(memberOf(inner, "name"));
-  }
+  const nameSpan = spanOf(memberOf(inner, "name"));
   const hasBadParams = given !== undefined && params === undefined;
   return { kind: "request", id, idJson, method, params, bytes, nameSpan, hasBadParams };
 }
@@ -192,7 +193,7 @@ function readResponse(
 }
 
 /** Whether a value has the shape of a JSON-RPC error: an integer code and a text. */
-export function isJsonRpcError(value: unknown): value is JsonRpcError {
+function isJsonRpcError(value: unknown): value is JsonRpcError {
   return (
     isJsonObject(value) &&
     Number.isSafeInteger(value["code"]) &&
@@ -202,6 +203,22 @@ export function isJsonRpcError(value: unknown): value is JsonRpcError {
 
 function isUsableId(id: unknown, limits: MessageLimits): id is RequestId {
   return typeof id === "string" ? id.length <= limits.idLength : Number.isInteger(id);
+}
+
+/** The first key that another reader could take for an earlier one. */
+export function findAmbiguousKey(members: readonly Member[]): string | undefined {
+  const seen = new Set<string>();
+  for (const { key } of members) {
+    const folded = fold(key);
+    if (seen.has(folded)) return key;
+    seen.add(folded);
+  }
+  return undefined;
+}
+
+/** Upper case first: it takes the long s to S, as lower case alone does not. */
+function fold(key: string): string {
+  return key.toUpperCase().toLowerCase();
 }
 
 function memberOf(members: readonly Member[], key: string): Member | undefined {

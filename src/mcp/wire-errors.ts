@@ -73,7 +73,7 @@ const MAX_MESSAGE_LENGTH = 300;
 /**
  * Turns anything thrown into what a client may see.
  *
- * A failure that names a backend, or that ended a call under way, carries
+ * A failure that names a backend, ended a call under way or says when to try again carries
  * `data {kind, backend?, executionState?, retryAfterSeconds?}`.
  */
 export function toJsonRpcError(thrown: unknown): JsonRpcError {
@@ -81,17 +81,17 @@ export function toJsonRpcError(thrown: unknown): JsonRpcError {
   if (HIDDEN_CODES.has(error.code)) return { code: INTERNAL_ERROR, message: "Internal error" };
   const code = WIRE_CODE[error.code];
   const message = error.message.slice(0, MAX_MESSAGE_LENGTH);
-  if (error.executionState === undefined && error.retryAfterSeconds === undefined) {
-    return { code, message };
-  }
-  return {
-    code,
-    message,
-    data: {
-      kind: error.code,
-      ...(error.backend !== undefined && { backend: error.backend }),
-      ...(error.executionState !== undefined && { executionState: error.executionState }),
-      ...(error.retryAfterSeconds !== undefined && { retryAfterSeconds: error.retryAfterSeconds }),
-    },
+  const { backend, executionState, retryAfterSeconds } = error;
+  const details = {
+    ...(backend !== undefined && { backend }),
+    ...(executionState !== undefined && { executionState }),
+    ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
   };
+  if (Object.keys(details).length === 0) return { code, message };
+  return { code, message, data: { kind: error.code, ...details } };
+}
+
+/** The JSON-RPC code that stands for one of ours; whatever is hidden has that of an internal error. */
+export function wireCodeOf(code: VmcpErrorCode): number {
+  return WIRE_CODE[code];
 }

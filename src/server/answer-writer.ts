@@ -6,15 +6,27 @@ import type { AnswerSink, BackendMessage, Exchange } from "../mcp/exchange.ts";
 import { formatSseEvent } from "../mcp/sse.ts";
 import { toJsonRpcError } from "../mcp/wire-errors.ts";
 import { writeError } from "./http-errors.ts";
-
-/** A client that went away may still come back for a moment; then its call is cancelled. */
-const DISCONNECT_GRACE_MS = 5_000;
+import type { OpenStreams } from "./open-streams.ts";
 
 export const EVENT_STREAM_HEADERS = {
   "content-type": "text/event-stream",
   "cache-control": "no-cache, no-transform",
   "x-accel-buffering": "no",
 } as const;
+
+/** Whether so much waits for a slow reader that no more should be added; a `drain` follows. */
+export function isFull(response: ServerResponse, maxBytes: number): boolean {
+  return response.writableNeedDrain && response.writableLength > maxBytes;
+}
+
+export interface AnswerOptions {
+  /** A client that went away may still come back for a moment; after it the call is cancelled. */
+  readonly disconnectGraceMs: number;
+  /** Bytes that may wait for a slow reader before notifications are dropped. */
+  readonly streamBufferBytes: number;
+  readonly streams: OpenStreams;
+  readonly logger: Logger;
+}
 
 /**
  * Writes the answer to one POST. The head leaves with the first message: a lone answer is JSON, anything
@@ -26,27 +38,33 @@ export const EVENT_STREAM_HEADERS = {
 export class AnswerWriter implements AnswerSink {
   readonly #response: ServerResponse;
   readonly #idJson: string;
-  readonly #logger: Logger;
+  readonly #options: AnswerOptions;
   #exchange: Exchange | undefined;
   #isStream = false;
   #isOver = false;
   #grace: NodeJS.Timeout | undefined;
 
-  constructor(response: ServerResponse, idJson: string, logger: Logger) {
+  constructor(response: ServerResponse, idJson: string, options: AnswerOptions) {
     this.#response = response;
     this.#idJson = idJson;
-    this.#logger = logger;
+    this.#options = options;
   }
 
   /** Ties the answer to its call, so that a slow reader slows the backend and a lost one ends the call. */
   follow(exchange: Exchange): void {
     this.#exchange = exchange;
-    this.#response.on("close", () => this.#closed());
+    // One that went away before its call began tells nobody any more.
+    if (this.#response.destroyed) this.#closed();
+    else this.#response.on("close", () => this.#closed());
   }
 
-  event({ bytes }: BackendMessage): boolean {
+  event({ bytes, message }: BackendMessage): boolean {
     if (this.#isOver || this.#response.destroyed) return true;
     if (!this.#isStream) this.#beginStream();
+    // A backend that cannot be paused goes on sending; a notification may be lost, a request may not.
+    if (message.id === undefined && isFull(this.#response, this.#options.streamBufferBytes)) {
+      return false;
+    }
     return this.#response.write(formatSseEvent({ data: bytes }));
   }
 
@@ -59,14 +77,24 @@ export class AnswerWriter implements AnswerSink {
       this.#end(encodeError(this.#idJson, toJsonRpcError(error)));
       return;
     }
+    this.#over();
+    writeError(this.#response, error, this.#options.logger, this.#idJson);
+  }
+
+  /** A call that the client cancelled gets no answer, but its POST has to end: with a stream that holds none. */
+  cancelled(): void {
+    this.#over();
+    if (!this.#isStream) this.#beginStream();
+    this.#response.end();
+  }
+
+  #over(): void {
     this.#isOver = true;
     clearTimeout(this.#grace);
-    writeError(this.#response, error, this.#logger, this.#idJson);
   }
 
   #end(bytes: Buffer): void {
-    this.#isOver = true;
-    clearTimeout(this.#grace);
+    this.#over();
     if (this.#isStream) {
       this.#response.end(formatSseEvent({ data: bytes }));
       return;
@@ -80,6 +108,7 @@ export class AnswerWriter implements AnswerSink {
     this.#isStream = true;
     this.#response.on("drain", () => this.#exchange?.resume());
     this.#response.writeHead(200, EVENT_STREAM_HEADERS);
+    this.#options.streams.add(this.#response);
   }
 
   #closed(): void {
@@ -89,6 +118,6 @@ export class AnswerWriter implements AnswerSink {
     this.#grace = setTimeout(() => {
       this.#isOver = true;
       this.#exchange?.cancel("The client disconnected");
-    }, DISCONNECT_GRACE_MS).unref();
+    }, this.#options.disconnectGraceMs).unref();
   }
 }

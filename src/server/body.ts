@@ -1,13 +1,21 @@
-import type { IncomingMessage } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { VmcpError } from "../domain/errors.ts";
 
+/** How long the answer to a refused request waits for the rest of a body that nobody wants. */
+const DISCARD_DEADLINE_MS = 1_000;
+
 /**
- * Reads a request's body once, as it came. Rejects with `payload_too_large` as soon as the limit is passed,
- * whether the length was announced or not, and with `cancelled` when the client goes away before the end.
+ * Reads a request's body once, as it came, and tells a client that waits for it to go on. Rejects with
+ * `payload_too_large` as soon as the limit is passed, whether the length was announced or not, and with
+ * `cancelled` when the client goes away before the end.
  */
-export async function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
-  const announced = Number(request.headers["content-length"] ?? 0);
-  if (announced > maxBytes) throw tooLarge(maxBytes);
+export async function readBody(
+  request: IncomingMessage,
+  response: ServerResponse,
+  maxBytes: number,
+): Promise<Buffer> {
+  if (announcedLength(request) > maxBytes) throw tooLarge(maxBytes);
+  if (request.headers.expect !== undefined) response.writeContinue();
   return new Promise((resolve, reject) => {
     let first: Buffer | undefined;
     let chunks: Buffer[] | undefined;
@@ -15,17 +23,52 @@ export async function readBody(request: IncomingMessage, maxBytes: number): Prom
     request.on("data", (chunk: Buffer) => {
       size += chunk.length;
       if (size > maxBytes) {
-        request.pause();
+        // What still comes until the connection is closed is read and dropped: left unread, it would make the
+        // system reset the connection, and the reset can overtake the answer.
+        chunks = undefined;
         reject(tooLarge(maxBytes));
       } else if (first === undefined) first = chunk;
       else (chunks ??= [first]).push(chunk);
     });
     request.on("end", () => resolve(chunks ? Buffer.concat(chunks, size) : (first ?? EMPTY)));
     request.on("close", () => {
-      // Settled already unless the client went away; then nobody is left to answer.
+      // Every request closes in the end, and an error costs its stack: one is made only where it is needed.
+      if (request.complete) return;
       reject(new VmcpError("cancelled", "The client went away before its request was complete"));
     });
   });
+}
+
+/**
+ * Reads to the end of a body that nobody wants, so that the next request on the connection is not taken from the
+ * middle of this one. Resolves with false where that cannot be had: the body is longer than the limit, does not
+ * come within a second, is broken, or waits for a go-ahead.
+ */
+export async function discardBody(request: IncomingMessage, maxBytes: number): Promise<boolean> {
+  if (request.readableEnded || !hasBody(request)) return true;
+  if (request.headers.expect !== undefined || announcedLength(request) > maxBytes) return false;
+  return new Promise((resolve) => {
+    let size = 0;
+    const settle = (isWhole: boolean): void => {
+      clearTimeout(timer);
+      resolve(isWhole);
+    };
+    const timer = setTimeout(settle, DISCARD_DEADLINE_MS, false);
+    request.on("data", (chunk: Buffer) => {
+      size += chunk.length;
+      if (size > maxBytes) settle(false);
+    });
+    request.on("end", () => settle(true));
+    request.on("close", () => settle(false));
+  });
+}
+
+function announcedLength({ headers }: IncomingMessage): number {
+  return Number(headers["content-length"] ?? 0);
+}
+
+function hasBody(request: IncomingMessage): boolean {
+  return announcedLength(request) > 0 || request.headers["transfer-encoding"] !== undefined;
 }
 
 function tooLarge(maxBytes: number): VmcpError {

@@ -1,9 +1,10 @@
 import { randomUUID } from "node:crypto";
-import type { ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { VmcpError, type VmcpErrorCode } from "../domain/errors.ts";
 import type { Logger } from "../domain/logger.ts";
 import { encodeError } from "../mcp/json-rpc.ts";
 import { toJsonRpcError } from "../mcp/wire-errors.ts";
+import { discardBody } from "./body.ts";
 
 /**
  * The HTTP status of everything that can be refused or fail. What was understood and answered in the terms
@@ -24,9 +25,9 @@ const HTTP_STATUS = {
   payload_too_large: 413,
   unsupported_media_type: 415,
   expectation_failed: 417,
-  overloaded: 429,
   internal: 500,
   invalid_config: 500,
+  overloaded: 503,
   shutting_down: 503,
   store_unavailable: 503,
   too_many_sessions: 503,
@@ -67,9 +68,46 @@ const CLOSING_CODES: ReadonlySet<VmcpErrorCode> = new Set([
 
 /** Answers that are all headers: clients act on the status alone. */
 const BODILESS_CODES: ReadonlySet<VmcpErrorCode> = new Set([
+  "expectation_failed",
   "method_not_allowed",
   "path_not_found",
 ]);
+
+/** What a client is told to wait where an error that passes by itself does not say how long it takes. */
+const DEFAULT_RETRY_AFTER_SECONDS = 5;
+
+/** The HTTP status that an answer with this error has. */
+export function httpStatusOf(code: VmcpErrorCode): number {
+  return HTTP_STATUS[code];
+}
+
+/** Whether an answer with this error is all headers. */
+export function isBodiless(code: VmcpErrorCode): boolean {
+  return BODILESS_CODES.has(code);
+}
+
+export interface RefusalOptions {
+  readonly logger: Logger;
+  /** The longest body that is read to its end for the sake of the connection. */
+  readonly maxRequestBytes: number;
+  readonly idJson?: string | undefined;
+}
+
+/**
+ * Refuses a request of which the body may still be on its way. What broken bytes in it deserve comes before what
+ * the headers deserve, and a connection that is not left in step is closed. Never rejects.
+ */
+export async function refuse(
+  request: IncomingMessage,
+  response: ServerResponse,
+  thrown: unknown,
+  { logger, maxRequestBytes, idJson }: RefusalOptions,
+): Promise<void> {
+  const error = VmcpError.from(thrown);
+  const isInStep = !CLOSING_CODES.has(error.code) && (await discardBody(request, maxRequestBytes));
+  if (!isInStep) response.shouldKeepAlive = false;
+  writeError(response, error, logger, idJson);
+}
 
 /** Ends a response with what the answer contract says for this error. Does nothing if the head has left. */
 export function writeError(
@@ -85,10 +123,11 @@ export function writeError(
   const error = VmcpError.from(thrown);
   const status = HTTP_STATUS[error.code];
   if (CLOSING_CODES.has(error.code)) response.shouldKeepAlive = false;
-  if (error.retryAfterSeconds !== undefined && status >= 400) {
-    response.setHeader("retry-after", String(error.retryAfterSeconds));
+  if (status === 503) {
+    const retryAfterSeconds = error.retryAfterSeconds ?? DEFAULT_RETRY_AFTER_SECONDS;
+    response.setHeader("retry-after", String(retryAfterSeconds));
   }
-  if (BODILESS_CODES.has(error.code)) {
+  if (isBodiless(error.code)) {
     response.writeHead(status, { "content-length": 0 }).end();
     return;
   }

@@ -1,13 +1,16 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { VmcpError } from "../domain/errors.ts";
 import { ANONYMOUS } from "../domain/identity.ts";
 import type { JsonObject } from "../domain/json.ts";
 import type { Logger } from "../domain/logger.ts";
 import type { ServerInfo } from "../gateway/initialize.ts";
 import type { MessageLimits } from "../mcp/inbound-message.ts";
-import { answerBrokenRequest } from "./broken-requests.ts";
-import { writeError } from "./http-errors.ts";
+import { ClientConnections } from "./client-connections.ts";
+import { refuse, writeError } from "./http-errors.ts";
+import { OpenStreams } from "./open-streams.ts";
+import { page, type Handler } from "./pages.ts";
 import { RequestGuard } from "./request-guard.ts";
 import { handleDelete } from "./rev-2025-11-25/delete.ts";
 import { handleGet } from "./rev-2025-11-25/get.ts";
@@ -25,6 +28,12 @@ export interface HttpLimits {
   readonly maxConnections: number;
   /** Bytes that may wait for one slow reader. */
   readonly streamBufferBytes: number;
+  /** A connection on which nothing moves for this long is closed, unless it waits for us. Default 75 s. */
+  readonly idleTimeoutMs?: number;
+  /** How long the call of a client that went away goes on. Default 5 s: a client that lost its way may be back. */
+  readonly disconnectGraceMs?: number;
+  /** Between two comments on an idle stream. Default 15 s: middleboxes close what is silent for longer. */
+  readonly heartbeatIntervalMs?: number;
 }
 
 export interface HttpHostOptions {
@@ -45,13 +54,9 @@ export interface HttpHostOptions {
   readonly logger: Logger;
 }
 
-type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<void> | void;
-
-/** Comments on idle streams keep middleboxes from closing them. */
+const IDLE_TIMEOUT_MS = 75_000;
+const DISCONNECT_GRACE_MS = 5_000;
 const HEARTBEAT_INTERVAL_MS = 15_000;
-const HEARTBEAT = Buffer.from(": keep-alive\n\n");
-
-const LOOPBACK_HOSTS: ReadonlySet<string> = new Set(["127.0.0.1", "::1", "localhost"]);
 
 /**
  * The HTTP edge: `POST`, `GET` and `DELETE` on the MCP endpoint, `/health` (also `/healthz`), `/readyz` and
@@ -62,16 +67,14 @@ export class HttpHost implements AsyncDisposable {
   readonly #server: Server;
   readonly #guard: RequestGuard;
   readonly #routes: ReadonlyMap<string, ReadonlyMap<string, Handler>>;
-  readonly #streams = new Set<ServerResponse>();
-  #heartbeat: NodeJS.Timeout | undefined;
+  readonly #connections = new ClientConnections();
+  readonly #streams: OpenStreams;
+  #isDraining = false;
 
   constructor(options: HttpHostOptions) {
     this.#options = options;
-    this.#guard = new RequestGuard({
-      allowedHosts: options.allowedHosts,
-      allowedOrigins: options.allowedOrigins,
-      isLoopback: isLoopbackHost(options.host),
-    });
+    this.#guard = new RequestGuard(options);
+    this.#streams = new OpenStreams(options.limits.heartbeatIntervalMs ?? HEARTBEAT_INTERVAL_MS);
     this.#routes = this.#createRoutes();
     this.#server = this.#createServer();
   }
@@ -83,17 +86,15 @@ export class HttpHost implements AsyncDisposable {
       this.#server.once("error", (error) => reject(listenError(error, host, port)));
       this.#server.listen(port, host, resolve);
     });
-    this.#heartbeat = setInterval(() => {
-      for (const stream of this.#streams) stream.write(HEARTBEAT);
-    }, HEARTBEAT_INTERVAL_MS).unref();
     // A listening TCP server has an address of this shape.
     const address = this.#server.address() as AddressInfo;
     const name = host.includes(":") ? `[${host}]` : host;
     return `http://${name}:${address.port}${path}`;
   }
 
-  /** Takes no new connection; those that are idle close, the others may finish. Safe to repeat. */
+  /** Takes no new connection; those that are idle close, the others after their next answer. Safe to repeat. */
   stopAccepting(): void {
+    this.#isDraining = true;
     if (!this.#server.listening) return;
     this.#server.close();
     this.#server.closeIdleConnections();
@@ -101,7 +102,7 @@ export class HttpHost implements AsyncDisposable {
 
   /** Closes every connection, whatever is under way on it. */
   async [Symbol.asyncDispose](): Promise<void> {
-    clearInterval(this.#heartbeat);
+    this.#streams[Symbol.dispose]();
     const closed = this.#server.listening
       ? new Promise<void>((resolve) => {
           this.#server.close(() => resolve());
@@ -127,35 +128,41 @@ export class HttpHost implements AsyncDisposable {
     // With a limit, headers beyond it would vanish in silence, an Origin among them.
     server.maxHeadersCount = 0;
     server.maxConnections = limits.maxConnections;
+    server.timeout = limits.idleTimeoutMs ?? IDLE_TIMEOUT_MS;
+    server.on("timeout", (socket: Socket) => this.#connections.idled(socket));
+    // The go-ahead is given when the body is wanted, and its announced size is known to be fine.
     server.on("checkContinue", (request: IncomingMessage, response: ServerResponse) => {
       void this.#handle(request, response);
     });
-    server.on("checkExpectation", (_request: IncomingMessage, response: ServerResponse) => {
+    server.on("checkExpectation", (request: IncomingMessage, response: ServerResponse) => {
+      this.#connections.began(request, response);
       writeError(response, unknownExpectation(), this.#options.logger);
     });
-    server.on("clientError", (error: Error, socket: Socket) => answerBrokenRequest(error, socket));
-    server.on("connect", (_request, socket) => socket.end(CONNECT_REFUSED));
+    server.on("clientError", (error: Error, socket: Duplex) => {
+      this.#connections.answerBroken(error, socket);
+    });
+    server.on("connect", (_request: IncomingMessage, socket: Duplex) => {
+      this.#connections.refuseTunnel(socket);
+    });
     return server;
   }
 
   #createRoutes(): ReadonlyMap<string, ReadonlyMap<string, Handler>> {
-    const { sessions, logger, limits } = this.#options;
-    const shared = { sessions, logger };
-    const post = {
-      ...shared,
+    const { limits } = this.#options;
+    const options = {
+      sessions: this.#options.sessions,
+      logger: this.#options.logger,
       serverInfo: this.#options.serverInfo,
-      maxRequestBytes: limits.requestBytes,
       messageLimits: this.#options.messageLimits,
-    };
-    const get = {
-      ...shared,
+      maxRequestBytes: limits.requestBytes,
       streamBufferBytes: limits.streamBufferBytes,
-      openStreams: this.#streams,
+      disconnectGraceMs: limits.disconnectGraceMs ?? DISCONNECT_GRACE_MS,
+      streams: this.#streams,
     };
     const endpoint = new Map<string, Handler>([
-      ["POST", async (request, response) => handlePost(request, response, ANONYMOUS, post)],
-      ["GET", async (request, response) => handleGet(request, response, ANONYMOUS, get)],
-      ["DELETE", async (request, response) => handleDelete(request, response, ANONYMOUS, shared)],
+      ["POST", async (request, response) => handlePost(request, response, ANONYMOUS, options)],
+      ["GET", async (request, response) => handleGet(request, response, ANONYMOUS, options)],
+      ["DELETE", async (request, response) => handleDelete(request, response, ANONYMOUS, options)],
     ]);
     return new Map([
       [this.#options.path, endpoint],
@@ -167,16 +174,15 @@ export class HttpHost implements AsyncDisposable {
   }
 
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    this.#connections.began(request, response);
+    if (this.#isDraining) response.shouldKeepAlive = false;
     try {
       this.#guard.check(request);
       if (this.#answeredCors(request, response)) return;
-      const handler = this.#handlerOf(request, response);
-      if (request.headers.expect !== undefined) response.writeContinue();
-      await handler(request, response);
+      await this.#handlerOf(request, response)(request, response);
     } catch (error) {
-      // Whatever was not read of the body is not worth reading.
-      if (request.method === "POST") response.shouldKeepAlive = false;
-      writeError(response, error, this.#options.logger);
+      const { logger, limits } = this.#options;
+      await refuse(request, response, error, { logger, maxRequestBytes: limits.requestBytes });
     }
   }
 
@@ -215,31 +221,6 @@ export class HttpHost implements AsyncDisposable {
   }
 }
 
-export function isLoopbackHost(host: string): boolean {
-  return LOOPBACK_HOSTS.has(host) || /^127(?:\.\d{1,3}){3}$/.test(host);
-}
-
-/** A small JSON page for machines and people; 503 while `isFine` says no. */
-function page(
-  content: () => JsonObject,
-  isFine: () => boolean = () => true,
-): ReadonlyMap<string, Handler> {
-  const handler: Handler = (_request, response) => {
-    const body = Buffer.from(`${JSON.stringify(content())}\n`);
-    response
-      .writeHead(isFine() ? 200 : 503, {
-        "content-type": "application/json",
-        "content-length": body.length,
-        "cache-control": "no-store",
-      })
-      .end(body);
-  };
-  return new Map([
-    ["GET", handler],
-    ["HEAD", handler],
-  ]);
-}
-
 function unknownExpectation(): VmcpError {
   return new VmcpError(
     "expectation_failed",
@@ -248,27 +229,17 @@ function unknownExpectation(): VmcpError {
 }
 
 function listenError(error: NodeJS.ErrnoException, host: string, port: number): VmcpError {
-  switch (error.code) {
-    case "EADDRINUSE":
-      return new VmcpError(
-        "address_in_use",
-        `Port ${port} on ${host} is already in use: stop what uses it, or choose another with --port`,
-        { cause: error },
-      );
-    case "EACCES":
-      return new VmcpError(
-        "invalid_config",
-        `Port ${port} on ${host} may not be opened by this user: choose one above 1023`,
-        { cause: error },
-      );
-    default:
-      return new VmcpError(
-        "invalid_config",
-        `Cannot listen on ${host}:${port} (${error.code ?? "unknown error"}): check server.host and server.port`,
-        { cause: error },
-      );
+  const code = error.code ?? "unknown error";
+  if (code === "EADDRINUSE") {
+    return new VmcpError(
+      "address_in_use",
+      `Port ${port} on ${host} is already in use: stop what uses it, or choose another with --port`,
+      { cause: error },
+    );
   }
+  const sentence =
+    code === "EACCES"
+      ? `Port ${port} on ${host} may not be opened by this user: choose one above 1023`
+      : `Cannot listen on ${host}:${port} (${code}): check server.host and server.port`;
+  return new VmcpError("invalid_config", sentence, { cause: error });
 }
-
-const CONNECT_REFUSED =
-  "HTTP/1.1 405 Method Not Allowed\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";

@@ -2,12 +2,12 @@ import type { IncomingMessage } from "node:http";
 import { VmcpError } from "../domain/errors.ts";
 
 export interface GuardOptions {
-  /** Host names (with or without port) that requests may be addressed to, beside the loopback names. */
+  /** The address listened on: requests may be addressed to it, and to loopback where that leads here too. */
+  readonly host: string;
+  /** Host names (with or without port) that requests may be addressed to besides. */
   readonly allowedHosts: readonly string[];
-  /** Origins of web pages that may call, beside those of loopback. */
+  /** Origins of web pages that may call, beside those of loopback on a loopback listener. */
   readonly allowedOrigins: readonly string[];
-  /** Whether the listener is on loopback: then its names are welcome without being listed. */
-  readonly isLoopback: boolean;
 }
 
 /** Headers of which a second one would mean that two readers of the request see two different requests. */
@@ -16,12 +16,16 @@ const SINGLE_HEADERS: ReadonlySet<string> = new Set([
   "origin",
   "authorization",
   "content-type",
-  "mcp-session-id",
-  "mcp-protocol-version",
   "last-event-id",
 ]);
 
-const LOOPBACK_NAMES: ReadonlySet<string> = new Set(["localhost", "127.0.0.1", "[::1]"]);
+/** Of the protocol's own headers, known ones and those to come, none may stand twice. */
+const PROTOCOL_HEADER_PREFIX = "mcp-";
+
+const LOOPBACK_NAMES: readonly string[] = ["localhost", "127.0.0.1", "[::1]"];
+
+/** Listening on these means on every address of the machine, loopback included. */
+const WILDCARD_HOSTS: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
 
 const LOOPBACK_ORIGIN = /^https?:\/\/(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?$/;
 
@@ -35,10 +39,11 @@ export class RequestGuard {
   readonly #origins: ReadonlySet<string>;
   readonly #isLoopback: boolean;
 
-  constructor({ allowedHosts, allowedOrigins, isLoopback }: GuardOptions) {
-    this.#hosts = new Set(allowedHosts.map((host) => host.toLowerCase()));
+  constructor({ host, allowedHosts, allowedOrigins }: GuardOptions) {
+    this.#isLoopback = isLoopbackHost(host);
+    const hosts = [...allowedHosts, ...ownHosts(host)];
+    this.#hosts = new Set(hosts.map((name) => name.toLowerCase()));
     this.#origins = new Set(allowedOrigins);
-    this.#isLoopback = isLoopback;
   }
 
   check(request: IncomingMessage): void {
@@ -68,10 +73,19 @@ export class RequestGuard {
   }
 
   #isAllowedHost(host: string): boolean {
-    const name = withoutPort(host);
-    if (this.#isLoopback && LOOPBACK_NAMES.has(name)) return true;
-    return this.#hosts.has(host) || this.#hosts.has(name);
+    return this.#hosts.has(host) || this.#hosts.has(withoutPort(host));
   }
+}
+
+function isLoopbackHost(host: string): boolean {
+  return /^(?:localhost|\[?::1\]?|127(?:\.\d{1,3}){3})$/i.test(host);
+}
+
+/** The names under which requests reach a listener without anybody having listed them. */
+function ownHosts(host: string): readonly string[] {
+  if (WILDCARD_HOSTS.has(host)) return LOOPBACK_NAMES;
+  const name = host.includes(":") && !host.startsWith("[") ? `[${host}]` : host;
+  return isLoopbackHost(host) ? [...LOOPBACK_NAMES, name] : [name];
 }
 
 function withoutPort(host: string): string {
@@ -82,7 +96,7 @@ function refuseRepeatedHeaders(rawHeaders: readonly string[]): void {
   let seen: Set<string> | undefined;
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const name = rawHeaders[index]?.toLowerCase() ?? "";
-    if (!SINGLE_HEADERS.has(name)) continue;
+    if (!SINGLE_HEADERS.has(name) && !name.startsWith(PROTOCOL_HEADER_PREFIX)) continue;
     seen ??= new Set();
     if (seen.has(name)) {
       throw new VmcpError("invalid_request", `The header ${name} stands twice`);

@@ -1,15 +1,14 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Identity } from "../../domain/identity.ts";
-import type { Logger } from "../../domain/logger.ts";
-import { writeError } from "../http-errors.ts";
-import { checkVersionHeader, findSession, type EdgeSessions } from "./sessions.ts";
+import { refuse, type RefusalOptions } from "../http-errors.ts";
+import { asRefusal, checkVersionHeader, findSession, type EdgeSessions } from "./sessions.ts";
 
 /** Ends a session. Answers when its calls have ended and every backend session is closed. */
 export async function handleDelete(
   request: IncomingMessage,
   response: ServerResponse,
   identity: Identity,
-  options: { readonly sessions: EdgeSessions; readonly logger: Logger },
+  options: RefusalOptions & { readonly sessions: EdgeSessions },
 ): Promise<void> {
   try {
     checkVersionHeader(request);
@@ -17,6 +16,6 @@ export async function handleDelete(
     await options.sessions.terminate(session.id);
     response.writeHead(200, { "content-length": 0 }).end();
   } catch (error) {
-    writeError(response, error, options.logger);
+    await refuse(request, response, asRefusal(error), options);
   }
 }

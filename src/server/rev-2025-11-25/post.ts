@@ -1,7 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { VmcpError } from "../../domain/errors.ts";
 import type { Identity } from "../../domain/identity.ts";
-import type { Logger } from "../../domain/logger.ts";
 import { initializeResult, readClientProfile, type ServerInfo } from "../../gateway/initialize.ts";
 import { serveRequest } from "../../gateway/virtual-server.ts";
 import {
@@ -12,18 +11,23 @@ import {
 } from "../../mcp/inbound-message.ts";
 import { encodeResult } from "../../mcp/json-rpc.ts";
 import type { EdgeSession } from "../../session/edge-session.ts";
-import { AnswerWriter } from "../answer-writer.ts";
+import { AnswerWriter, type AnswerOptions } from "../answer-writer.ts";
 import { readBody } from "../body.ts";
-import { writeError } from "../http-errors.ts";
+import { refuse } from "../http-errors.ts";
 import { requireAcceptsBoth, requireJsonBody } from "../media-types.ts";
-import { checkVersionHeader, findLiveSession, findSession, type EdgeSessions } from "./sessions.ts";
+import {
+  asRefusal,
+  checkVersionHeader,
+  findLiveSession,
+  findSession,
+  type EdgeSessions,
+} from "./sessions.ts";
 
-export interface PostOptions {
+export interface PostOptions extends AnswerOptions {
   readonly sessions: EdgeSessions;
   readonly serverInfo: ServerInfo;
   readonly maxRequestBytes: number;
   readonly messageLimits: MessageLimits;
-  readonly logger: Logger;
 }
 
 /** Takes one message of a client: a request, a notification, or an answer to a backend's request. */
@@ -36,12 +40,12 @@ export async function handlePost(
   let idJson: string | undefined;
   try {
     requireJsonBody(request);
-    requireAcceptsBoth(request);
-    const body = await readBody(request, options.maxRequestBytes);
+    const body = await readBody(request, response, options.maxRequestBytes);
     const message = parseInbound(body, options.messageLimits);
     if (message.kind === "request" || message.kind === "invalid") idJson = message.idJson;
     checkVersionHeader(request);
     if (message.kind === "request" && isOpening(message, request)) {
+      requireAcceptsBoth(request);
       await openSession(message, response, identity, options);
       return;
     }
@@ -49,9 +53,10 @@ export async function handlePost(
     const session =
       findLiveSession(options.sessions, request, identity) ??
       (await findSession(options.sessions, request, identity));
-    serve(session, message, response, options.logger);
+    requireAcceptsBoth(request);
+    serve(session, message, response, options);
   } catch (error) {
-    writeError(response, error, options.logger, idJson);
+    await refuse(request, response, asRefusal(error), { ...options, idJson });
   }
 }
 
@@ -64,11 +69,11 @@ function serve(
   session: EdgeSession,
   message: Exclude<InboundMessage, { kind: "invalid" }>,
   response: ServerResponse,
-  logger: Logger,
+  options: AnswerOptions,
 ): void {
   switch (message.kind) {
     case "request": {
-      const writer = new AnswerWriter(response, message.idJson, logger);
+      const writer = new AnswerWriter(response, message.idJson, options);
       const reply = serveRequest(session, message, writer);
       if (reply.kind === "exchange") writer.follow(reply.exchange);
       else writeJson(response, reply.bytes);
@@ -117,7 +122,7 @@ async function openSession(
     writeJson(response, encodeResult(message.idJson, result));
   } catch (error) {
     // Nobody knows this id: without an end it would stay until its time to live has passed.
-    await sessions.terminate(id);
+    await Promise.allSettled([sessions.terminate(id)]);
     throw error;
   }
 }

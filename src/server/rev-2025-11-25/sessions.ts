@@ -1,5 +1,5 @@
 import type { IncomingMessage } from "node:http";
-import { VmcpError } from "../../domain/errors.ts";
+import { VmcpError, type VmcpErrorCode } from "../../domain/errors.ts";
 import { isSameIdentity, type Identity } from "../../domain/identity.ts";
 import { isSessionfulRevision, SESSIONFUL_REVISIONS } from "../../mcp/revisions.ts";
 import type { ClientProfile } from "../../session/backend-connection.ts";
@@ -51,7 +51,7 @@ export function findLiveSession(
 }
 
 /** Throws `session_required` where the header is missing. */
-export function sessionIdOf({ headers }: IncomingMessage): string {
+function sessionIdOf({ headers }: IncomingMessage): string {
   const id = headers["mcp-session-id"];
   if (typeof id !== "string" || id === "") {
     throw new VmcpError(
@@ -72,7 +72,29 @@ export function checkVersionHeader({ headers }: IncomingMessage): void {
   );
 }
 
+/**
+ * What a request is refused with: whatever is wrong with its session, the answer is the same to the byte.
+ *
+ * A session on its way out counts as gone, because what comes too late was not sent anywhere and only 404 makes
+ * clients open a new one.
+ */
+export function asRefusal(error: unknown): unknown {
+  return error instanceof VmcpError && LOST_SESSION_CODES.has(error.code) ? notFound() : error;
+}
+
 function checkOwner(session: EdgeSession, identity: Identity): EdgeSession {
   if (isSameIdentity(session.identity, identity)) return session;
-  throw new VmcpError("session_not_found", "Session not found; send initialize to open a new one");
+  throw notFound();
 }
+
+function notFound(): VmcpError {
+  return new VmcpError("session_not_found", SESSION_NOT_FOUND);
+}
+
+const LOST_SESSION_CODES: ReadonlySet<VmcpErrorCode> = new Set([
+  "session_closed",
+  "session_not_found",
+  "session_terminated",
+]);
+
+const SESSION_NOT_FOUND = "Session not found; send initialize to open a new one";

@@ -1,0 +1,95 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
+
+/** What the HTTP parser stumbled over, as the status that says so. Anything else is 400. */
+const STATUS_OF: ReadonlyMap<string, Status> = new Map([
+  ["HPE_HEADER_OVERFLOW", { code: 431, text: "Request Header Fields Too Large" }],
+  ["HPE_CHUNK_EXTENSIONS_OVERFLOW", { code: 413, text: "Payload Too Large" }],
+  ["ERR_HTTP_REQUEST_TIMEOUT", { code: 408, text: "Request Timeout" }],
+]);
+
+const BAD_REQUEST: Status = { code: 400, text: "Bad Request" };
+
+/** How long a client may take to read the last answer of its connection before that is cut. */
+const LINGER_MS = 1_000;
+
+interface Status {
+  readonly code: number;
+  readonly text: string;
+}
+
+interface LastExchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+}
+
+/**
+ * What is under way on each client's connection, for all that happens to a connection and not to a request.
+ *
+ * A connection answers in the order of its requests, so the newest exchange tells about all before it.
+ */
+export class ClientConnections {
+  readonly #last = new WeakMap<Duplex, LastExchange>();
+  readonly #broken = new WeakSet<Duplex>();
+
+  /** Notes a request at the moment its head is complete. */
+  began(request: IncomingMessage, response: ServerResponse): void {
+    this.#last.set(request.socket, { request, response });
+  }
+
+  /**
+   * Answers bytes that are no HTTP request, and closes: what follows on the connection cannot be trusted. Whole
+   * requests that came before them still get their answers, and no request gets two.
+   */
+  answerBroken(error: NodeJS.ErrnoException, socket: Duplex): void {
+    // The parser reports every further piece of a connection that it has given up.
+    if (this.#broken.has(socket)) return;
+    this.#broken.add(socket);
+    const last = this.#last.get(socket);
+    if (error.code === "ECONNRESET" || !socket.writable) socket.destroy();
+    else if (last === undefined || isAnswered(last)) refuse(socket, statusOf(error));
+    else if (last.request.complete) last.response.on("close", () => linger(socket));
+    else if (last.response.headersSent) socket.destroy();
+    else {
+      // The body of the newest request is what broke.
+      last.response.shouldKeepAlive = false;
+      last.response.writeHead(statusOf(error).code, { "content-length": 0 }).end();
+    }
+  }
+
+  /**
+   * Ends a connection on which nothing has moved for a while, unless it waits for an answer of ours. With bytes
+   * still to be sent it is the client that does not read.
+   */
+  idled(socket: Duplex): void {
+    const last = this.#last.get(socket);
+    if (last === undefined || isAnswered(last) || socket.writableLength > 0) socket.destroy();
+  }
+
+  /** Tunnels are none of our business. */
+  refuseTunnel(socket: Duplex): void {
+    refuse(socket, { code: 405, text: "Method Not Allowed" });
+  }
+}
+
+function isAnswered({ response }: LastExchange): boolean {
+  return response.writableFinished;
+}
+
+function statusOf(error: NodeJS.ErrnoException): Status {
+  return STATUS_OF.get(error.code ?? "") ?? BAD_REQUEST;
+}
+
+function refuse(socket: Duplex, { code, text }: Status): void {
+  socket.write(`HTTP/1.1 ${code} ${text}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+  linger(socket);
+}
+
+/** Ends our side and gives the client a moment to read; one that never closes its side is cut. */
+function linger(socket: Duplex): void {
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS).unref();
+  socket.on("close", () => clearTimeout(timer));
+  // A client that is gone already is no news.
+  socket.on("error", () => socket.destroy());
+  socket.end();
+}

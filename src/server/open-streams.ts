@@ -1,0 +1,32 @@
+import type { ServerResponse } from "node:http";
+
+const HEARTBEAT = Buffer.from(": keep-alive\n\n");
+
+/** Every event stream that is open towards a client. Comments on idle ones keep middleboxes from closing them. */
+export class OpenStreams implements Disposable {
+  readonly #intervalMs: number;
+  readonly #streams = new Set<ServerResponse>();
+  #heartbeat: NodeJS.Timeout | undefined;
+
+  constructor(intervalMs: number) {
+    this.#intervalMs = intervalMs;
+  }
+
+  /** Takes a stream until it closes. */
+  add(stream: ServerResponse): void {
+    this.#heartbeat ??= setInterval(() => this.#beat(), this.#intervalMs).unref();
+    this.#streams.add(stream);
+    stream.on("close", () => this.#streams.delete(stream));
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#heartbeat);
+  }
+
+  #beat(): void {
+    for (const stream of this.#streams) {
+      // One that ends must not be written to any more, and one whose reader is behind is not idle.
+      if (!stream.writableEnded && stream.writableLength === 0) stream.write(HEARTBEAT);
+    }
+  }
+}

@@ -1,0 +1,26 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { JsonObject } from "../domain/json.ts";
+
+/** Serves one method of one path. Whatever it throws is answered by the caller. */
+export type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<void> | void;
+
+/** A small JSON page for machines and people; 503 while `isFine` says no. */
+export function page(
+  content: () => JsonObject,
+  isFine: () => boolean = () => true,
+): ReadonlyMap<string, Handler> {
+  const handler: Handler = (_request, response) => {
+    const body = Buffer.from(`${JSON.stringify(content())}\n`);
+    response
+      .writeHead(isFine() ? 200 : 503, {
+        "content-type": "application/json",
+        "content-length": body.length,
+        "cache-control": "no-store",
+      })
+      .end(body);
+  };
+  return new Map([
+    ["GET", handler],
+    ["HEAD", handler],
+  ]);
+}
