@@ -3,28 +3,13 @@ import type { VmcpError } from "../domain/errors.ts";
 import type { Logger } from "../domain/logger.ts";
 import { encodeError } from "../mcp/json-rpc.ts";
 import type { AnswerSink, BackendMessage, Exchange } from "../mcp/exchange.ts";
-import { formatSseEvent } from "../mcp/sse.ts";
 import { toJsonRpcError } from "../mcp/wire-errors.ts";
 import { writeError } from "./http-errors.ts";
-import type { OpenStreams } from "./open-streams.ts";
-
-export const EVENT_STREAM_HEADERS = {
-  "content-type": "text/event-stream",
-  "cache-control": "no-cache, no-transform",
-  "x-accel-buffering": "no",
-} as const;
-
-/** Whether so much waits for a slow reader that no more should be added; a `drain` follows. */
-export function isFull(response: ServerResponse, maxBytes: number): boolean {
-  return response.writableNeedDrain && response.writableLength > maxBytes;
-}
+import type { EventLog, EventStream } from "./rev-2025-11-25/event-log.ts";
 
 export interface AnswerOptions {
-  /** A client that went away may still come back for a moment; after it the call is cancelled. */
+  /** A client that went away before its answer began may still come back for a moment. */
   readonly disconnectGraceMs: number;
-  /** Bytes that may wait for a slow reader before notifications are dropped. */
-  readonly streamBufferBytes: number;
-  readonly streams: OpenStreams;
   readonly logger: Logger;
 }
 
@@ -33,20 +18,28 @@ export interface AnswerOptions {
  * before it makes the answer an event stream.
  *
  * A connection that closes early is no cancellation in the sessionful revisions ("Sending Messages" in the
- * transports chapter), but this answer can be delivered on no other stream: after a grace the call is cancelled.
+ * transports chapter). A stream can be taken up again, so its call goes on for as long as its events are kept.
+ * An answer that has not begun can be delivered nowhere else: after a grace its call is cancelled.
  */
 export class AnswerWriter implements AnswerSink {
   readonly #response: ServerResponse;
   readonly #idJson: string;
+  readonly #events: () => EventLog;
   readonly #options: AnswerOptions;
   #exchange: Exchange | undefined;
-  #isStream = false;
+  #stream: EventStream | undefined;
   #isOver = false;
-  #grace: NodeJS.Timeout | undefined;
+  #abandoned: NodeJS.Timeout | undefined;
 
-  constructor(response: ServerResponse, idJson: string, options: AnswerOptions) {
+  constructor(
+    response: ServerResponse,
+    idJson: string,
+    events: () => EventLog,
+    options: AnswerOptions,
+  ) {
     this.#response = response;
     this.#idJson = idJson;
+    this.#events = events;
     this.#options = options;
   }
 
@@ -59,13 +52,11 @@ export class AnswerWriter implements AnswerSink {
   }
 
   event({ bytes, message }: BackendMessage): boolean {
-    if (this.#isOver || this.#response.destroyed) return true;
-    if (!this.#isStream) this.#beginStream();
+    if (this.#isOver || (this.#stream === undefined && this.#response.destroyed)) return true;
+    this.#stream ??= this.#beginStream();
     // A backend that cannot be paused goes on sending; a notification may be lost, a request may not.
-    if (message.id === undefined && isFull(this.#response, this.#options.streamBufferBytes)) {
-      return false;
-    }
-    return this.#response.write(formatSseEvent({ data: bytes }));
+    if (message.id === undefined && this.#stream.isFull) return false;
+    return this.#stream.write(bytes);
   }
 
   answer({ bytes }: BackendMessage): void {
@@ -73,7 +64,7 @@ export class AnswerWriter implements AnswerSink {
   }
 
   fail(error: VmcpError): void {
-    if (this.#isStream) {
+    if (this.#stream !== undefined) {
       this.#end(encodeError(this.#idJson, toJsonRpcError(error)));
       return;
     }
@@ -84,19 +75,20 @@ export class AnswerWriter implements AnswerSink {
   /** A call that the client cancelled gets no answer, but its POST has to end: with a stream that holds none. */
   cancelled(): void {
     this.#over();
-    if (!this.#isStream) this.#beginStream();
-    this.#response.end();
+    this.#stream ??= this.#beginStream();
+    this.#stream.end();
   }
 
   #over(): void {
     this.#isOver = true;
-    clearTimeout(this.#grace);
+    clearTimeout(this.#abandoned);
   }
 
   #end(bytes: Buffer): void {
     this.#over();
-    if (this.#isStream) {
-      this.#response.end(formatSseEvent({ data: bytes }));
+    if (this.#stream !== undefined) {
+      this.#stream.write(bytes);
+      this.#stream.end();
       return;
     }
     this.#response
@@ -104,20 +96,26 @@ export class AnswerWriter implements AnswerSink {
       .end(bytes);
   }
 
-  #beginStream(): void {
-    this.#isStream = true;
-    this.#response.on("drain", () => this.#exchange?.resume());
-    this.#response.writeHead(200, EVENT_STREAM_HEADERS);
-    this.#options.streams.add(this.#response);
+  #beginStream(): EventStream {
+    return this.#events().open(this.#response, {
+      drained: () => this.#exchange?.resume(),
+      cut: () => this.#abandonAfter(this.#events().ageMs),
+      resumed: () => clearTimeout(this.#abandoned),
+    });
   }
 
   #closed(): void {
-    if (this.#isOver) return;
-    // Nobody reads any more: what still comes must not wait for a drain that never happens.
+    if (!this.#isOver && this.#stream === undefined) {
+      this.#abandonAfter(this.#options.disconnectGraceMs);
+    }
+  }
+
+  #abandonAfter(ms: number): void {
+    // Nobody reads at the moment: what still comes must not wait for a drain that never happens.
     this.#exchange?.resume();
-    this.#grace = setTimeout(() => {
-      this.#isOver = true;
+    this.#abandoned = setTimeout(() => {
+      this.#over();
       this.#exchange?.cancel("The client disconnected");
-    }, this.#options.disconnectGraceMs).unref();
+    }, ms).unref();
   }
 }

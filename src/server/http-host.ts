@@ -12,6 +12,8 @@ import { refuse, writeError } from "./http-errors.ts";
 import { OpenStreams } from "./open-streams.ts";
 import { page, type Handler } from "./pages.ts";
 import { RequestGuard } from "./request-guard.ts";
+import { EventLogs } from "./rev-2025-11-25/event-logs.ts";
+import type { EventLogLimits } from "./rev-2025-11-25/event-log.ts";
 import { handleDelete } from "./rev-2025-11-25/delete.ts";
 import { handleGet } from "./rev-2025-11-25/get.ts";
 import { handlePost } from "./rev-2025-11-25/post.ts";
@@ -32,6 +34,8 @@ export interface HttpLimits {
   readonly idleTimeoutMs?: number;
   /** How long the call of a client that went away goes on. Default 5 s: a client that lost its way may be back. */
   readonly disconnectGraceMs?: number;
+  /** What is kept for clients that come back for a stream. Default: 256 events, 1 MiB, 5 min per session. */
+  readonly eventLog?: EventLogLimits;
   /** Between two comments on an idle stream. Default 15 s: middleboxes close what is silent for longer. */
   readonly heartbeatIntervalMs?: number;
 }
@@ -69,12 +73,18 @@ export class HttpHost implements AsyncDisposable {
   readonly #routes: ReadonlyMap<string, ReadonlyMap<string, Handler>>;
   readonly #connections = new ClientConnections();
   readonly #streams: OpenStreams;
+  readonly #eventLogs: EventLogs;
   #isDraining = false;
 
   constructor(options: HttpHostOptions) {
     this.#options = options;
     this.#guard = new RequestGuard(options);
     this.#streams = new OpenStreams(options.limits.heartbeatIntervalMs ?? HEARTBEAT_INTERVAL_MS);
+    this.#eventLogs = new EventLogs({
+      streams: this.#streams,
+      streamBufferBytes: options.limits.streamBufferBytes,
+      limits: options.limits.eventLog,
+    });
     this.#routes = this.#createRoutes();
     this.#server = this.#createServer();
   }
@@ -155,9 +165,8 @@ export class HttpHost implements AsyncDisposable {
       serverInfo: this.#options.serverInfo,
       messageLimits: this.#options.messageLimits,
       maxRequestBytes: limits.requestBytes,
-      streamBufferBytes: limits.streamBufferBytes,
       disconnectGraceMs: limits.disconnectGraceMs ?? DISCONNECT_GRACE_MS,
-      streams: this.#streams,
+      eventLogs: this.#eventLogs,
     };
     const endpoint = new Map<string, Handler>([
       ["POST", async (request, response) => handlePost(request, response, ANONYMOUS, options)],

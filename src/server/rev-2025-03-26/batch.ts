@@ -1,6 +1,5 @@
 import type { ServerResponse } from "node:http";
 import { VmcpError } from "../../domain/errors.ts";
-import type { Logger } from "../../domain/logger.ts";
 import { serveRequest } from "../../gateway/virtual-server.ts";
 import type { AnswerSink, Exchange } from "../../mcp/exchange.ts";
 import {
@@ -10,10 +9,10 @@ import {
 } from "../../mcp/inbound-message.ts";
 import { encodeError } from "../../mcp/json-rpc.ts";
 import { scanElements } from "../../mcp/json-spans.ts";
-import { formatSseEvent } from "../../mcp/sse.ts";
 import { toJsonRpcError } from "../../mcp/wire-errors.ts";
 import type { EdgeSession } from "../../session/edge-session.ts";
-import { EVENT_STREAM_HEADERS } from "../answer-writer.ts";
+import type { EventLog, EventStream } from "../rev-2025-11-25/event-log.ts";
+import type { EventLogs } from "../rev-2025-11-25/event-logs.ts";
 
 /** Only sessions of this revision know batches: they came with it and left with the next one. */
 export const BATCH_REVISION = "2025-03-26";
@@ -25,7 +24,7 @@ export interface BatchOptions {
   readonly messageLimits: MessageLimits;
   /** How long the calls of a batch go on for a client that went away. */
   readonly disconnectGraceMs: number;
-  readonly logger: Logger;
+  readonly eventLogs: EventLogs;
 }
 
 /**
@@ -51,7 +50,11 @@ export function serveBatch(
   if (elements.length > MAX_MESSAGES) {
     throw new VmcpError("invalid_request", `A batch may hold ${MAX_MESSAGES} messages at most`);
   }
-  const answers = new BatchAnswers(response, options.disconnectGraceMs);
+  const answers = new BatchAnswers(
+    response,
+    options.eventLogs.of(session),
+    options.disconnectGraceMs,
+  );
   for (const { valueStart, valueEnd } of elements) {
     serveElement(session, body.subarray(valueStart, valueEnd), answers, options);
   }
@@ -86,25 +89,23 @@ function serveElement(
 /** The answers to one batch, written when the last of them is there or when the first event comes. */
 class BatchAnswers {
   readonly #response: ServerResponse;
+  readonly #events: EventLog;
   readonly #exchanges: Exchange[] = [];
   readonly #held: Buffer[] = [];
   #missing = 0;
   #areAllServed = false;
-  #isStream = false;
-  #grace: NodeJS.Timeout | undefined;
+  #stream: EventStream | undefined;
+  #abandoned: NodeJS.Timeout | undefined;
 
-  constructor(response: ServerResponse, disconnectGraceMs: number) {
+  constructor(response: ServerResponse, events: EventLog, disconnectGraceMs: number) {
     this.#response = response;
-    response.on("close", () => {
-      if (this.#missing === 0) return;
-      for (const exchange of this.#exchanges) exchange.resume();
-      this.#grace = setTimeout(() => {
-        for (const exchange of this.#exchanges) exchange.cancel("The client disconnected");
-      }, disconnectGraceMs).unref();
-    });
-    response.on("drain", () => {
-      for (const exchange of this.#exchanges) exchange.resume();
-    });
+    this.#events = events;
+    const gone = (): void => {
+      if (this.#stream === undefined && this.#missing > 0) this.#abandonAfter(disconnectGraceMs);
+    };
+    // One that went away already tells nobody any more; its calls are still about to begin.
+    if (response.destroyed) queueMicrotask(gone);
+    else response.on("close", gone);
   }
 
   serve(session: EdgeSession, request: InboundRequest): void {
@@ -130,10 +131,11 @@ class BatchAnswers {
 
   #sink(idJson: string): AnswerSink {
     return {
-      event: ({ bytes }) => {
-        if (this.#response.destroyed) return true;
-        this.#beginStream();
-        return this.#response.write(formatSseEvent({ data: bytes }));
+      event: ({ bytes, message }) => {
+        if (this.#stream === undefined && this.#response.destroyed) return true;
+        const stream = this.#beginStream();
+        if (message.id === undefined && stream.isFull) return false;
+        return stream.write(bytes);
       },
       answer: ({ bytes }) => this.#answer(bytes),
       fail: (error) => this.#answer(encodeError(idJson, toJsonRpcError(error))),
@@ -144,23 +146,39 @@ class BatchAnswers {
   #answer(bytes: Buffer | undefined): void {
     this.#missing -= 1;
     if (bytes !== undefined) {
-      if (this.#isStream) this.#response.write(formatSseEvent({ data: bytes }));
-      else this.#held.push(bytes);
+      if (this.#stream === undefined) this.#held.push(bytes);
+      else this.#stream.write(bytes);
     }
     if (this.#areAllServed && this.#missing === 0) this.#finish();
   }
 
-  #beginStream(): void {
-    if (this.#isStream) return;
-    this.#isStream = true;
-    this.#response.writeHead(200, EVENT_STREAM_HEADERS);
-    for (const bytes of this.#held.splice(0)) this.#response.write(formatSseEvent({ data: bytes }));
+  #beginStream(): EventStream {
+    if (this.#stream !== undefined) return this.#stream;
+    const stream = this.#events.open(this.#response, {
+      drained: () => this.#resumeAll(),
+      cut: () => this.#abandonAfter(this.#events.ageMs),
+      resumed: () => clearTimeout(this.#abandoned),
+    });
+    this.#stream = stream;
+    for (const bytes of this.#held.splice(0)) stream.write(bytes);
+    return stream;
+  }
+
+  #resumeAll(): void {
+    for (const exchange of this.#exchanges) exchange.resume();
+  }
+
+  #abandonAfter(ms: number): void {
+    this.#resumeAll();
+    this.#abandoned = setTimeout(() => {
+      for (const exchange of this.#exchanges) exchange.cancel("The client disconnected");
+    }, ms).unref();
   }
 
   #finish(): void {
-    clearTimeout(this.#grace);
-    if (this.#isStream) {
-      this.#response.end();
+    clearTimeout(this.#abandoned);
+    if (this.#stream !== undefined) {
+      this.#stream.end();
       return;
     }
     if (this.#held.length === 0) {

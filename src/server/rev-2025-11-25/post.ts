@@ -14,7 +14,10 @@ import type { EdgeSession } from "../../session/edge-session.ts";
 import { AnswerWriter, type AnswerOptions } from "../answer-writer.ts";
 import { readBody } from "../body.ts";
 import { refuse } from "../http-errors.ts";
+import { serveBatch } from "../rev-2025-03-26/batch.ts";
 import { requireAcceptsBoth, requireJsonBody } from "../media-types.ts";
+import type { EventLog } from "./event-log.ts";
+import type { EventLogs } from "./event-logs.ts";
 import {
   asRefusal,
   checkVersionHeader,
@@ -28,6 +31,7 @@ export interface PostOptions extends AnswerOptions {
   readonly serverInfo: ServerInfo;
   readonly maxRequestBytes: number;
   readonly messageLimits: MessageLimits;
+  readonly eventLogs: EventLogs;
 }
 
 /** Takes one message of a client: a request, a notification, or an answer to a backend's request. */
@@ -54,7 +58,8 @@ export async function handlePost(
       findLiveSession(options.sessions, request, identity) ??
       (await findSession(options.sessions, request, identity));
     requireAcceptsBoth(request);
-    serve(session, message, response, options);
+    if (message.kind === "batch") serveBatch(session, body, response, options);
+    else serve(session, message, response, options);
   } catch (error) {
     await refuse(request, response, asRefusal(error), { ...options, idJson });
   }
@@ -67,13 +72,14 @@ function isOpening({ method }: InboundRequest, { headers }: IncomingMessage): bo
 
 function serve(
   session: EdgeSession,
-  message: Exclude<InboundMessage, { kind: "invalid" }>,
+  message: Exclude<InboundMessage, { kind: "invalid" | "batch" }>,
   response: ServerResponse,
-  options: AnswerOptions,
+  options: PostOptions,
 ): void {
   switch (message.kind) {
     case "request": {
-      const writer = new AnswerWriter(response, message.idJson, options);
+      const events = (): EventLog => options.eventLogs.of(session);
+      const writer = new AnswerWriter(response, message.idJson, events, options);
       const reply = serveRequest(session, message, writer);
       if (reply.kind === "exchange") writer.follow(reply.exchange);
       else writeJson(response, reply.bytes);
@@ -87,11 +93,6 @@ function serve(
       session.answer(message);
       accepted(response);
       return;
-    case "batch":
-      throw new VmcpError(
-        "invalid_request",
-        "Batches are not part of this revision: send one message per request",
-      );
   }
 }
 

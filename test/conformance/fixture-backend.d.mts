@@ -1,0 +1,5 @@
+export interface FixtureBackend extends AsyncDisposable {
+  readonly url: string;
+}
+
+export function startFixtureBackend(): Promise<FixtureBackend>;
