@@ -23,6 +23,8 @@ export class CallClock {
   /** Moves forward by every wait for the client, so that those do not count against the cap. */
   #startedAtMs = performance.now();
   #stoppedAtMs = 0;
+  /** The deadline stands at the cap of the whole call. */
+  #isCapSet = false;
 
   constructor(
     timeouts: BackendTimeouts,
@@ -52,6 +54,7 @@ export class CallClock {
     if (this.#awaited.size >= MAX_AWAITED) return;
     if (this.#awaited.size === 0) this.#stoppedAtMs = performance.now();
     this.#awaited.add(id);
+    this.#isCapSet = false;
     this.#deadline.extend(this.#clientAnswerMs);
   }
 
@@ -67,6 +70,9 @@ export class CallClock {
 
   #run(): void {
     const leftMs = this.#startedAtMs + this.#capMs - performance.now();
+    if (this.#isCapSet && leftMs <= this.#timeoutMs) return;
+    // Deadlines are coarse: one that was moved to the cap again and again would never come.
+    this.#isCapSet = leftMs <= this.#timeoutMs;
     this.#deadline.extend(Math.max(0, Math.min(this.#timeoutMs, leftMs)));
   }
 }

@@ -138,7 +138,7 @@ test("a program over stdio is discovered and called [seed 86]", async () => {
   expect(result).toHaveProperty("content");
 });
 
-test.for(["sse", "websocket", "", "STDIO"])(
+test.for(["websocket", "SSE", "", "STDIO"])(
   'transport "%s" is refused by name [seed 88]',
   (name) => {
     const act = (): unknown => createBackendConnector(optionsFor({ transport: name }));

@@ -2,13 +2,15 @@ import type { BackendGreeting, CapabilitySet } from "../domain/capabilities.ts";
 import { VmcpError } from "../domain/errors.ts";
 import type { JsonObject } from "../domain/json.ts";
 import { isSessionfulRevision, SESSIONFUL_REVISIONS } from "../mcp/revisions.ts";
-import { openConnection, type OpenChannel } from "./open-connection.ts";
+import { openConnection } from "./open-connection.ts";
 import { toSettings, type BackendOptions, type BackendSettings } from "./options.ts";
 import type { ConnectOutcome, ConnectRequest } from "./ports.ts";
+import { SseChannel } from "./sse/sse-channel.ts";
 import { toCommand } from "./stdio/command.ts";
 import { StdioChannel } from "./stdio/stdio-channel.ts";
-import { toEndpoint } from "./streamable-http/endpoint.ts";
+import { toEndpoint, type Endpoint } from "./streamable-http/endpoint.ts";
 import { HttpChannel } from "./streamable-http/http-channel.ts";
+import { Transports, type OpenChannel } from "./transports.ts";
 
 /** What a backend says of itself and offers, as a look without a client finds it. */
 export interface ProbeResult {
@@ -30,49 +32,67 @@ export interface BackendConnector {
 /**
  * Makes the connector of one backend, each of whose connections is a backend session of its own.
  *
- * Checks the options now and opens nothing yet. Throws `unsupported_transport` for a transport other than
- * `streamable-http` and `stdio`, and `invalid_config` for options that its transport cannot use.
+ * Checks the options now and opens nothing yet. Throws `unsupported_transport` for a transport that it does
+ * not know, and `invalid_config` for options that its transport cannot use.
  */
 export function createBackendConnector(options: BackendOptions): BackendConnector {
   const settings = toSettings(options);
-  const openChannel = toOpenChannel(settings);
+  const transports = toTransports(settings);
   return {
-    connect: async (request, signal) => openConnection(openChannel, settings, request, signal),
-    probe: async (signal) => probe(openChannel, settings, signal),
+    connect: async (request, signal) => openConnection(transports, settings, request, signal),
+    probe: async (signal) => probe(transports, settings, signal),
   };
 }
 
-/** How this backend's transport opens a channel. Checks the options; opens nothing yet. */
-export function toOpenChannel(settings: BackendSettings): OpenChannel {
+/** How channels to this backend are opened. Checks the options; opens nothing yet. */
+export function toTransports(settings: BackendSettings): Transports {
   checkRevision(settings);
   switch (settings.transport) {
     case "streamable-http":
-    case "streamable": {
+    case "streamable":
+      return new Transports(toHttpOpener(settings, toEndpoint(settings)));
+    case "sse":
+      return new Transports(toSseOpener(settings, toEndpoint(settings)));
+    case "auto": {
       const endpoint = toEndpoint(settings);
-      return (listener) => new HttpChannel(settings, endpoint, listener);
+      const [http, sse] = [toHttpOpener(settings, endpoint), toSseOpener(settings, endpoint)];
+      return SSE_PATH.test(endpoint.url.pathname)
+        ? new Transports(sse, http)
+        : new Transports(http, sse);
     }
     case "stdio": {
       const command = toCommand(settings);
-      return (listener) => new StdioChannel(settings, command, listener);
+      return new Transports((listener) => new StdioChannel(settings, command, listener));
     }
     default:
       throw new VmcpError(
         "unsupported_transport",
         `Backend "${settings.name}": transport "${settings.transport.slice(0, 64)}" is not supported; ` +
-          'use "streamable-http" or "stdio"',
+          'use "streamable-http", "sse", "auto" or "stdio"',
       );
   }
 }
 
+/** By custom, not by any specification: what answers there speaks the transport of 2024-11-05. */
+const SSE_PATH = /\/sse\/?$/;
+
+function toHttpOpener(settings: BackendSettings, endpoint: Endpoint): OpenChannel {
+  return (listener) => new HttpChannel(settings, endpoint, listener);
+}
+
+function toSseOpener(settings: BackendSettings, endpoint: Endpoint): OpenChannel {
+  return (listener) => new SseChannel(settings, endpoint, listener);
+}
+
 /** Connects in the gateway's own name, closes again, and says what was found. */
 export async function probe(
-  openChannel: OpenChannel,
+  transports: Transports,
   settings: BackendSettings,
   signal: AbortSignal,
 ): Promise<ProbeResult> {
   const client = { capabilities: {}, info: settings.clientInfo ?? PROBE_INFO };
   const request = { client, listener: DEAF_LISTENER };
-  const { connection, capabilities } = await openConnection(openChannel, settings, request, signal);
+  const { connection, capabilities } = await openConnection(transports, settings, request, signal);
   await connection[Symbol.asyncDispose]();
   return { greeting: connection.greeting, capabilities };
 }

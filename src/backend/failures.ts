@@ -16,8 +16,13 @@ export function expiryError(
 }
 
 /** The configured URL leads to something else; `answered` is its status and media type, nothing of its body. */
-export function notMcpError(backend: string, answered: string, cause: unknown): VmcpError {
-  const sentence = `at its configured URL does not speak MCP over streamable HTTP (answered ${answered})`;
+export function notMcpError(
+  backend: string,
+  transport: "streamable HTTP" | "HTTP+SSE",
+  answered: string,
+  cause: unknown,
+): VmcpError {
+  const sentence = `at its configured URL does not speak MCP over ${transport} (answered ${answered})`;
   return backendError(backend, "backend_protocol", sentence, {
     executionState: "not_executed",
     cause,

@@ -7,9 +7,7 @@ import { HeldListener } from "./held-listener.ts";
 import { backendError } from "./node-errors.ts";
 import type { BackendSettings } from "./options.ts";
 import type { Channel, ClientProfile, ConnectionListener } from "./ports.ts";
-
-/** Makes a channel; what happens on it from the first moment on is told to the listener. */
-export type OpenChannel = (listener: ConnectionListener) => Channel;
+import type { OpenChannel, Transports } from "./transports.ts";
 
 /** What a new connection is for: who is behind it, who listens, and whether lists are needed. */
 export interface OpenRequest {
@@ -25,13 +23,14 @@ export interface Opened {
 }
 
 /**
- * Opens a channel, greets the backend and fetches its lists, all within `startMs`.
+ * Opens a channel, greets the backend and fetches its lists, all within `startMs`. Where the backend turns out
+ * not to speak a transport, the next one is tried in what is left of that time.
  *
  * If any of it fails or the signal aborts, everything that was opened is closed before this rejects. The
  * listener hears nothing before this has resolved and those who wait for it have run.
  */
 export async function openConnection(
-  openChannel: OpenChannel,
+  transports: Transports,
   settings: BackendSettings,
   request: OpenRequest,
   signal: AbortSignal,
@@ -43,21 +42,33 @@ export async function openConnection(
   const deadline = DEADLINES.add(settings.timeouts.startMs, () => {
     attempt.abort(startError(settings));
   });
-  const listener = new HeldListener(request.listener);
   try {
-    const channel = openChannel(listener);
-    try {
-      const opened = await greet(channel, listener, settings, request, attempt.signal);
-      listener.releaseSoon();
-      return opened;
-    } catch (thrown) {
-      listener.drop();
-      await channel[Symbol.asyncDispose]();
-      throw thrown;
-    }
+    return await transports.tryEach(async (openChannel) => {
+      attempt.signal.throwIfAborted();
+      return openBy(openChannel, settings, request, attempt.signal);
+    });
   } finally {
     deadline.cancel();
     signal.removeEventListener("abort", giveUp);
+  }
+}
+
+async function openBy(
+  openChannel: OpenChannel,
+  settings: BackendSettings,
+  request: OpenRequest,
+  signal: AbortSignal,
+): Promise<Opened> {
+  const listener = new HeldListener(request.listener);
+  const channel = openChannel(listener);
+  try {
+    const opened = await greet(channel, listener, settings, request, signal);
+    listener.releaseSoon();
+    return opened;
+  } catch (thrown) {
+    listener.drop();
+    await channel[Symbol.asyncDispose]();
+    throw thrown;
   }
 }
 

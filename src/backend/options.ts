@@ -15,6 +15,9 @@ export interface BackendTimeouts {
   readonly callMaxMs: number;
   /** How long a call may wait for the client to answer the backend's own request. */
   readonly clientAnswerMs: number;
+  /** The bounds of the wait before a broken event stream is taken up again, whatever the backend asks for. */
+  readonly retryMinMs: number;
+  readonly retryMaxMs: number;
 }
 
 const DEFAULT_BACKEND_TIMEOUTS: BackendTimeouts = {
@@ -23,6 +26,8 @@ const DEFAULT_BACKEND_TIMEOUTS: BackendTimeouts = {
   callMs: 120_000,
   callMaxMs: 1_800_000,
   clientAnswerMs: 600_000,
+  retryMinMs: 1_000,
+  retryMaxMs: 60_000,
 };
 
 /** What a backend may make us hold. Past a limit the call, item or list is cut, never the process. */
@@ -67,13 +72,17 @@ const DEFAULT_BACKEND_LIMITS: BackendLimits = {
 /** One backend as configured, secrets already resolved. */
 export interface BackendOptions {
   readonly name: BackendName;
-  /** `streamable-http` (or its alias `streamable`) or `stdio`; anything else is refused. */
+  /**
+   * `streamable-http` (or its alias `streamable`), `sse` (the one of revision 2024-11-05), `auto` (either of
+   * them, found out by trying; a path that ends in `/sse` is tried as `sse` first) or `stdio`; anything else is
+   * refused.
+   */
   readonly transport: string;
   /** The endpoint, for HTTP. */
   readonly url?: string | undefined;
   /** Sent with every HTTP request. Headers that the protocol itself sets are refused. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
-  /** PEM text of the authorities to trust instead of the system's. */
+  /** PEM text of authorities to trust besides Node's own. */
   readonly caBundle?: string | Buffer | undefined;
   /** The program to run, for stdio; never through a shell. */
   readonly command?: string | undefined;
@@ -81,7 +90,7 @@ export interface BackendOptions {
   /** Added to the few variables that a child inherits. */
   readonly env?: Readonly<Record<string, string>> | undefined;
   readonly cwd?: string | undefined;
-  /** Default, field by field: 2 s, 30 s, 120 s, 30 min, 10 min. */
+  /** Default, field by field: 2 s, 30 s, 120 s, 30 min, 10 min; 1 s and 60 s. */
   readonly timeouts?: Partial<BackendTimeouts> | undefined;
   /** Field by field; the defaults are those of the limits that the gateway ships. */
   readonly limits?: Partial<BackendLimits> | undefined;

@@ -7,14 +7,15 @@ import {
   type Exchange,
   type OutboundRequest,
 } from "../mcp/exchange.ts";
-import { probe, toOpenChannel, type BackendConnector } from "./connector.ts";
+import { probe, toTransports, type BackendConnector } from "./connector.ts";
 import { closedByGatewayError } from "./failures.ts";
 import { backendError } from "./node-errors.ts";
-import { openConnection, type OpenChannel } from "./open-connection.ts";
+import { openConnection } from "./open-connection.ts";
 import { toSettings, type BackendOptions, type BackendSettings } from "./options.ts";
 import type { BackendConnection, ClientProfile } from "./ports.ts";
 import { BorrowedIds } from "./borrowed-ids.ts";
 import { ScopedCall } from "./scoped-call.ts";
+import type { Transports } from "./transports.ts";
 
 /**
  * Makes a connector whose connections keep nothing open: each call opens a backend session, uses it once and
@@ -25,18 +26,18 @@ import { ScopedCall } from "./scoped-call.ts";
  */
 export function createRequestScopedConnector(options: BackendOptions): BackendConnector {
   const settings = toSettings(options);
-  const openChannel = toOpenChannel(settings);
+  const transports = toTransports(settings);
   return {
     connect: async (request, signal) => {
       const looking = { ...request, listener: DEAF_LISTENER };
-      const opened = await openConnection(openChannel, settings, looking, signal);
+      const opened = await openConnection(transports, settings, looking, signal);
       const { connection, capabilities } = opened;
       await connection[Symbol.asyncDispose]();
       const { greeting } = connection;
-      const scoped = new RequestScopedConnection(openChannel, settings, request.client, greeting);
+      const scoped = new RequestScopedConnection(transports, settings, request.client, greeting);
       return { connection: scoped, capabilities };
     },
-    probe: async (signal) => probe(openChannel, settings, signal),
+    probe: async (signal) => probe(transports, settings, signal),
   };
 }
 
@@ -44,7 +45,7 @@ export function createRequestScopedConnector(options: BackendOptions): BackendCo
 class RequestScopedConnection implements BackendConnection {
   readonly backendSessionId = undefined;
   readonly greeting: BackendGreeting;
-  readonly #openChannel: OpenChannel;
+  readonly #transports: Transports;
   readonly #settings: BackendSettings;
   readonly #client: ClientProfile;
   readonly #calls = new Map<ScopedCall, Promise<void>>();
@@ -52,12 +53,12 @@ class RequestScopedConnection implements BackendConnection {
   #isClosed = false;
 
   constructor(
-    openChannel: OpenChannel,
+    transports: Transports,
     settings: BackendSettings,
     client: ClientProfile,
     greeting: BackendGreeting,
   ) {
-    this.#openChannel = openChannel;
+    this.#transports = transports;
     this.#settings = settings;
     this.#client = client;
     this.greeting = greeting;
@@ -88,7 +89,7 @@ class RequestScopedConnection implements BackendConnection {
 
   async listCapabilities(signal: AbortSignal): Promise<CapabilitySet> {
     const request = { client: this.#client, listener: DEAF_LISTENER };
-    const opened = await openConnection(this.#openChannel, this.#settings, request, signal);
+    const opened = await openConnection(this.#transports, this.#settings, request, signal);
     await opened.connection[Symbol.asyncDispose]();
     return opened.capabilities;
   }
@@ -103,7 +104,7 @@ class RequestScopedConnection implements BackendConnection {
     await call.run(async (listener, signal) => {
       // What the backend offers is known already; the empty set keeps the lists from being fetched again.
       const request = { client: this.#client, listener, knownCapabilities: NO_CAPABILITIES };
-      const opened = await openConnection(this.#openChannel, this.#settings, request, signal);
+      const opened = await openConnection(this.#transports, this.#settings, request, signal);
       return opened.connection;
     });
     this.#calls.delete(call);

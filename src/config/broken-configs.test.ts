@@ -205,7 +205,7 @@ test.for([
   ["validateArguments: true", "backends[0].validateArguments"],
   ["revision: '2026-07-28'", "backends[0].revision"],
   ["revision: '1999-01-01'", "backends[0].revision"],
-  ["transport: sse", "backends[0].transport"],
+  ["transport: websocket", "backends[0].transport"],
 ] as const)("a backend with %s is refused", ([field, path]) => {
   expect(problemPathsOf(`backends: [{name: b, url: 'https://x.y', ${field}}]\n`)).toEqual([path]);
 });

@@ -134,7 +134,7 @@ function withoutEchoes(expanded: Expanded, findings: readonly Finding[]): readon
 function resolveConfig(input: ConfigInput, options: CompileOptions): VmcpConfig {
   const { env } = options.references;
   const operational = resolveOperational(input.operational, env, options.isSessionScopedByDefault);
-  const { host, port, path, allowedHosts, allowedOrigins } = input.server;
+  const { host, port, path, allowedHosts, allowedOrigins, legacySse } = input.server;
   return {
     name: input.name,
     groupRef: input.groupRef ?? input.group,
@@ -148,7 +148,7 @@ function resolveConfig(input: ConfigInput, options: CompileOptions): VmcpConfig 
       new Set(input.backends.map(({ name }) => name)),
     ),
     operational,
-    server: { host, port, path, allowedHosts, allowedOrigins },
+    server: { host, port, path, allowedHosts, allowedOrigins, legacySse },
     limits: resolveLimits(input.limits),
   };
 }

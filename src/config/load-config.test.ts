@@ -424,6 +424,17 @@ audit: {enabled: false}
   ]);
 });
 
+test.for([
+  ["", "streamable-http"],
+  ["transport: streamable-http", "streamable-http"],
+  ["transport: sse", "sse"],
+  ["transport: auto", "auto"],
+])("a backend over HTTP with %j is spoken to over %s", ([field, transport]) => {
+  const { config } = parse(`backends: [{name: a, url: "https://a.example/sse", ${field}}]\n`);
+
+  expect(config.backends).toMatchObject([{ transport, url: "https://a.example/sse" }]);
+});
+
 test("the accepted aliases mean the same as the fields they stand for", () => {
   const { config } = parse(`
 group: g

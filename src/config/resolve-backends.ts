@@ -40,10 +40,11 @@ function resolveBackend(
     timeouts: resolveTimeouts(backend, config),
     maxConcurrentCalls: backend.maxConcurrentCalls ?? config.limits.callsPerBackend,
   } as const;
-  if (transportOf({ ...backend }) !== "stdio") {
+  const transport = transportOf({ ...backend });
+  if (transport !== "stdio") {
     return {
       ...base,
-      transport: "streamable-http",
+      transport,
       url: new URL(backend.url ?? "").href,
       headers: { ...strategyHeaders(backend, config, context.env) },
       caBundlePath: absolute(backend.caBundlePath, context),

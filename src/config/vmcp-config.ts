@@ -37,7 +37,8 @@ interface BackendBase {
 }
 
 interface HttpBackendConfig extends BackendBase {
-  readonly transport: "streamable-http";
+  /** `auto`: one of the other two, found out by trying. */
+  readonly transport: "streamable-http" | "sse" | "auto";
   readonly url: string;
   /** Static headers and those of outgoing authentication in one. */
   readonly headers: Readonly<Record<string, string>>;
@@ -111,6 +112,8 @@ interface ServerConfig {
   readonly path: string;
   readonly allowedHosts: readonly string[];
   readonly allowedOrigins: readonly string[];
+  /** Clients that only know HTTP+SSE are served besides. */
+  readonly legacySse: boolean;
 }
 
 export interface LimitsConfig {

@@ -34,20 +34,8 @@ export const KNOWN_DIFFERENCES = [
   },
 ];
 
-/**
- * The client scenarios that fail through the gateway, and why. One that passes is reported. Both have one cause: the
- * first call overtakes the opening of the backend's own stream.
- */
-export const KNOWN_CLIENT_GAPS = new Map([
-  [
-    "elicitation-sep1034-client-defaults",
-    "the backend asks on its own stream, which is not there yet when the first call arrives",
-  ],
-  [
-    "sse-retry",
-    "the server answers on whichever stream is opened after the call, and that is its own, not the resumed one",
-  ],
-]);
+/** The client scenarios that fail through the gateway, and why: none. One that passes is reported. */
+export const KNOWN_CLIENT_GAPS = new Map();
 
 /** One sentence for each difference that is not known, and for each known one that is no more. */
 export function unexplained(differences) {

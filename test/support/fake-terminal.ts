@@ -1,3 +1,4 @@
+import { PassThrough, Readable } from "node:stream";
 import type { Output, Terminal } from "../../src/cli/terminal.ts";
 
 /** An output that keeps what is written. Neither interactive nor coloured, and without a width, unless told. */
@@ -29,6 +30,7 @@ export function fakeTerminal(options: FakeTerminalOptions = {}): FakeTerminal {
     home,
     platform: "linux",
     readStdin: async () => stdin,
+    stdio: () => ({ input: Readable.from([Buffer.from(stdin)]), output: new PassThrough() }),
   };
 }
 

@@ -8,39 +8,32 @@ import {
   type OutboundRequest,
 } from "../../mcp/exchange.ts";
 import { encodeNotification, type RequestId } from "../../mcp/json-rpc.ts";
-import { ClientWaits } from "../client-waits.ts";
 import { closedByGatewayError, notExecuted } from "../failures.ts";
 import { backendError } from "../node-errors.ts";
 import type { BackendSettings } from "../options.ts";
 import type { Channel, ConnectionListener } from "../ports.ts";
-import { readMessages } from "../read-messages.ts";
+import type { SharedCall } from "../shared-call.ts";
+import { SharedCalls, type SharedStream } from "../shared-calls.ts";
 import { spawnError, type Command } from "./command.ts";
 import { LineReader } from "./line-reader.ts";
-import { LineWriter, type OutgoingLine } from "./line-writer.ts";
+import { LineWriter } from "./line-writer.ts";
 import { describeExit, ProcessGroup, type ExitCause } from "./process-group.ts";
 import { StderrTail } from "./stderr-tail.ts";
-import { StdioCall, type StdioRoute } from "./stdio-call.ts";
-
-/** Lines on stdout that are no messages: a banner is forgiven, a program that is no MCP server is not. */
-const MAX_GARBAGE_LINES = 100;
 
 /** An answer written just before the exit may still be in the pipe when the exit is known. */
 const LAST_WORDS_MS = 100;
 
 /** The channel to one backend that is a child of ours: JSON-RPC lines on its stdin and stdout. */
-export class StdioChannel implements Channel, StdioRoute {
+export class StdioChannel implements Channel, SharedStream {
   readonly backendSessionId = undefined;
   readonly settings: BackendSettings;
-  readonly waits = new ClientWaits();
   readonly #listener: ConnectionListener;
   readonly #command: Command;
   readonly #group: ProcessGroup;
   readonly #writer: LineWriter;
   readonly #reader: LineReader;
   readonly #stderr: StderrTail;
-  readonly #calls = new Map<RequestId, StdioCall>();
-  readonly #paused = new Set<StdioCall>();
-  #garbageLines = 0;
+  readonly #calls: SharedCalls;
   #lastWords: Deadline | undefined;
   #pendingEnd: (() => VmcpError) | undefined;
   #end: VmcpError | undefined;
@@ -51,9 +44,10 @@ export class StdioChannel implements Channel, StdioRoute {
     this.settings = settings;
     this.#command = command;
     this.#listener = listener;
+    this.#calls = new SharedCalls(this);
     this.#group = this.#spawn();
     this.#writer = new LineWriter(this.#group.stdin, limits.stdioQueueBytes);
-    this.#reader = new LineReader(limits.stdioLineBytes, (line) => this.#readLine(line));
+    this.#reader = new LineReader(limits.stdioLineBytes, (line) => this.#calls.read(line));
     this.#stderr = new StderrTail(this.#group.stderr, settings);
     this.#listen();
   }
@@ -63,14 +57,13 @@ export class StdioChannel implements Channel, StdioRoute {
   }
 
   forward(request: OutboundRequest, sink: AnswerSink): Exchange {
-    const refusal = this.#end ? notExecuted(this.#end) : this.#refusal(request.id);
+    const refusal = this.#end ? notExecuted(this.#end) : this.#calls.refusal(request.id);
     if (refusal !== undefined) {
       queueMicrotask(() => sink.fail(refusal));
       return ENDED_EXCHANGE;
     }
-    const call = new StdioCall(this, request, sink);
-    this.#calls.set(request.id, call);
-    if (!this.#writer.write(call.line)) {
+    const call = this.#calls.add(request, sink);
+    if (!this.#writer.write(call)) {
       queueMicrotask(() => call.fail(this.#busy()));
     }
     return call;
@@ -79,7 +72,7 @@ export class StdioChannel implements Channel, StdioRoute {
   async send(message: Buffer): Promise<void> {
     if (this.#isClosed) throw closedByGatewayError(this.settings.name, false);
     if (this.#end !== undefined) throw notExecuted(this.#end);
-    this.waits.sent(message);
+    this.#calls.sent(message);
     await new Promise<void>((resolve, reject) => {
       const isTaken = this.#writer.write({
         bytes: message,
@@ -97,28 +90,28 @@ export class StdioChannel implements Channel, StdioRoute {
 
   agree(): void {}
 
-  ended(call: StdioCall): void {
-    if (this.#calls.get(call.id) === call) this.#calls.delete(call.id);
-    this.waits.forget(call.clock);
-    this.setPaused(call, false);
+  unsolicited(message: BackendMessage): void {
+    this.#listener.unsolicited(message);
   }
 
-  withdraw(line: OutgoingLine): void {
-    this.#writer.withdraw(line);
+  callEnded(call: SharedCall): void {
+    this.#writer.withdraw(call);
   }
 
   tellCancelled(id: RequestId, reason: string): void {
-    if (this.#end !== undefined) return;
     const params = { requestId: id, reason };
     this.#writer.write({ bytes: encodeNotification("notifications/cancelled", params) });
   }
 
-  /** One pipe carries all calls: while one reader is too slow, nothing is read for any. */
-  setPaused(call: StdioCall, isPaused: boolean): void {
-    if (isPaused) this.#paused.add(call);
-    else if (!this.#paused.delete(call)) return;
-    if (this.#paused.size > 0) this.#group.stdout.pause();
-    else this.#group.stdout.resume();
+  setFlowing(isFlowing: boolean): void {
+    if (isFlowing) this.#group.stdout.resume();
+    else this.#group.stdout.pause();
+  }
+
+  /** The channel ends by itself: nothing polite is left to be done to the child. */
+  gaveUp(error: VmcpError): void {
+    this.#ended(error);
+    this.#group.kill();
   }
 
   /** Fails what is under way and ends the child and all it has started, politely first. */
@@ -158,51 +151,6 @@ export class StdioChannel implements Channel, StdioRoute {
     });
   }
 
-  #readLine(line: Buffer): void {
-    if (this.#end !== undefined) return;
-    const fault = readMessages(line, this.settings.limits.jsonDepth, (message) => {
-      if (this.#end === undefined) this.#receive(message);
-    });
-    if (fault === undefined || this.#end !== undefined) return;
-    this.#garbageLines += 1;
-    const { name, logger } = this.settings;
-    logger.debug("backend printed something that is ignored", {
-      backend: name,
-      reason: fault.sentence,
-      count: this.#garbageLines,
-    });
-    if (this.#garbageLines <= MAX_GARBAGE_LINES) return;
-    const sentence = `printed more than ${MAX_GARBAGE_LINES} lines that are not MCP messages`;
-    this.#giveUp(backendError(name, "backend_protocol", sentence, { executionState: "unknown" }));
-  }
-
-  #receive(message: BackendMessage): void {
-    const { id, method, params } = message.message;
-    if (method === undefined) {
-      if (id !== undefined) this.#calls.get(id)?.settle(message);
-      return;
-    }
-    if (method === "notifications/progress") {
-      const token = params?.["progressToken"];
-      const call = token === undefined ? undefined : this.#callWithToken(token);
-      if (call !== undefined) {
-        call.progress(message);
-        return;
-      }
-    }
-    if (id !== undefined) this.waits.begin(id, this.#clocks());
-    this.#listener.unsolicited(message);
-  }
-
-  #callWithToken(token: unknown): StdioCall | undefined {
-    for (const call of this.#calls.values()) if (call.progressToken === token) return call;
-    return undefined;
-  }
-
-  #clocks(): readonly StdioCall["clock"][] {
-    return [...this.#calls.values()].map(({ clock }) => clock);
-  }
-
   #exited(cause: ExitCause): void {
     if (this.#end !== undefined) return;
     const { name } = this.settings;
@@ -228,19 +176,13 @@ export class StdioChannel implements Channel, StdioRoute {
     this.#lastWords = undefined;
     if (this.#pendingEnd === undefined || this.#end !== undefined) return;
     this.#reader.end();
-    this.#giveUp(this.#pendingEnd());
+    this.gaveUp(this.#pendingEnd());
   }
 
   #tooLarge(): void {
     const { name, limits } = this.settings;
     const sentence = `sent a line of more than ${limits.stdioLineBytes} bytes`;
-    this.#giveUp(backendError(name, "backend_too_large", sentence, { executionState: "unknown" }));
-  }
-
-  /** The channel ends by itself: nothing polite is left to be done to the child. */
-  #giveUp(error: VmcpError): void {
-    this.#ended(error);
-    this.#group.kill();
+    this.gaveUp(backendError(name, "backend_too_large", sentence, { executionState: "unknown" }));
   }
 
   #ended(error: VmcpError): void {
@@ -248,16 +190,8 @@ export class StdioChannel implements Channel, StdioRoute {
     this.#end = error;
     this.#lastWords?.cancel();
     this.#writer.fail(error);
-    for (const call of this.#calls.values()) call.fail(error);
+    this.#calls.fail(error);
     if (!this.#isClosed) this.#listener.lost(error);
-  }
-
-  #refusal(id: RequestId): VmcpError | undefined {
-    if (!this.#calls.has(id)) return undefined;
-    const sentence = "is already working on a request with that id";
-    return backendError(this.settings.name, "invalid_request", sentence, {
-      executionState: "not_executed",
-    });
   }
 
   #busy(): VmcpError {

@@ -4,6 +4,8 @@ import type { OriginPools } from "./http-pools.ts";
 
 /** Where a backend is and what every request to it carries. */
 export interface Endpoint {
+  /** As configured. */
+  readonly url: URL;
   readonly path: string;
   readonly isTls: boolean;
   readonly pools: OriginPools;
@@ -19,6 +21,7 @@ export function toEndpoint(settings: BackendSettings): Endpoint {
     throw new VmcpError("internal", `Backend "${name}" was given no HTTP connections`);
   }
   return {
+    url,
     path: `${url.pathname}${url.search}`,
     isTls: url.protocol === "https:",
     pools: http.at(url.origin, { caBundle, connectMs: timeouts.connectMs }),
@@ -33,6 +36,12 @@ export function toEndpoint(settings: BackendSettings): Endpoint {
       ...Object.entries(headers).flatMap(([header, value]) => checkedHeader(name, header, value)),
     ],
   };
+}
+
+/** The headers of a request that opens a stream of events, made of those of one that carries a message. */
+export function toStreamHeaders(requestHeaders: readonly string[]): string[] {
+  // The first four entries are the media types of a POST.
+  return ["accept", "text/event-stream", ...requestHeaders.slice(4)];
 }
 
 /** What the transport sets itself, or what would change how the message is framed. */

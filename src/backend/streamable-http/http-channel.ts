@@ -12,7 +12,7 @@ import { ClientWaits } from "../client-waits.ts";
 import { closedByGatewayError } from "../failures.ts";
 import type { BackendSettings } from "../options.ts";
 import type { Channel, ConnectionListener } from "../ports.ts";
-import type { Endpoint } from "./endpoint.ts";
+import { toStreamHeaders, type Endpoint } from "./endpoint.ts";
 import { HttpExchange, type HttpRoute } from "./http-exchange.ts";
 import { NotificationStream } from "./notification-stream.ts";
 import { requestOnce } from "./request-once.ts";
@@ -34,6 +34,7 @@ export class HttpChannel implements Channel, HttpRoute {
   readonly path: string;
   readonly isTls: boolean;
   readonly calls: Dispatcher;
+  readonly streams: Dispatcher;
   readonly waits = new ClientWaits();
   requestHeaders: string[];
   readonly #endpoint: Endpoint;
@@ -51,14 +52,15 @@ export class HttpChannel implements Channel, HttpRoute {
     this.path = endpoint.path;
     this.isTls = endpoint.isTls;
     this.calls = endpoint.pools.calls;
+    this.streams = endpoint.pools.streams;
     this.requestHeaders = endpoint.requestHeaders;
     this.#endpoint = endpoint;
     this.#listener = listener;
     this.#notifications = new NotificationStream({
       settings,
-      streams: endpoint.pools.streams,
+      streams: this.streams,
       path: endpoint.path,
-      headers: () => this.#headers("text/event-stream"),
+      headers: () => toStreamHeaders(this.requestHeaders),
       hasSession: () => this.#backendSessionId !== undefined,
       receive: (message) => {
         const { id, method } = message.message;
@@ -81,7 +83,9 @@ export class HttpChannel implements Channel, HttpRoute {
     }
     const exchange = new HttpExchange(this, request, sink);
     this.#live.add(exchange);
-    exchange.start();
+    // A backend drops what it wants to send on a stream that is not there yet.
+    if (this.#notifications.isOpening) this.#notifications.whenOpened(() => exchange.start());
+    else exchange.start();
     return exchange;
   }
 
@@ -184,10 +188,8 @@ export class HttpChannel implements Channel, HttpRoute {
     return [...this.#live].map(({ clock }) => clock);
   }
 
-  #headers(accept?: string): string[] {
+  #headers(): string[] {
     const headers = [...this.#endpoint.requestHeaders];
-    // The endpoint's own list begins with the media types of a POST.
-    if (accept !== undefined) headers.splice(0, 4, "accept", accept);
     if (this.#backendSessionId !== undefined)
       headers.push("mcp-session-id", this.#backendSessionId);
     if (this.#revision !== undefined && needsVersionHeader(this.#revision)) {

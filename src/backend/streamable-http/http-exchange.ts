@@ -11,7 +11,9 @@ import { expiryError, notMcpError } from "../failures.ts";
 import { backendError, toConnectionError } from "../node-errors.ts";
 import type { BackendSettings } from "../options.ts";
 import { faultOfAnswer, readMessages, type Fault } from "../read-messages.ts";
+import { toStreamHeaders } from "./endpoint.ts";
 import { describeHead, readHead, statusError, type ResponseHead } from "./response-head.ts";
+import { StreamPosition } from "./stream-position.ts";
 
 /** An error's body is looked at for a JSON-RPC error, and never for more than this. */
 const MAX_ERROR_BODY_BYTES = 65_536;
@@ -29,6 +31,7 @@ export interface HttpRoute {
   readonly path: string;
   readonly isTls: boolean;
   readonly calls: Dispatcher;
+  readonly streams: Dispatcher;
   readonly waits: ClientWaits;
   /** Names and values in turn; never changed once a request carries it. */
   readonly requestHeaders: string[];
@@ -45,15 +48,17 @@ export interface HttpRoute {
 /**
  * One request over HTTP and the way its answer takes: a JSON body, or a stream of events until the answer.
  *
- * It is its own handler for the HTTP client, in the form which that client calls without wrapping it. All
- * transitions of a request's life are in this class: waiting, answering (by body or stream), over, drained.
+ * A stream that breaks is taken up again where the backend numbers its events, until the time of the call is
+ * over; the request itself is never sent twice. The exchange is its own handler for the HTTP client, in the
+ * form which that client calls without wrapping it. All transitions of a request's life are in this class:
+ * waiting, answering (by body or stream), resting and resuming between two streams, over, drained.
  */
 export class HttpExchange implements Exchange {
   readonly clock: CallClock;
   readonly #route: HttpRoute;
   readonly #request: OutboundRequest;
   readonly #sink: AnswerSink;
-  #phase: "waiting" | "body" | "stream" | "over" = "waiting";
+  #phase: "waiting" | "body" | "stream" | "resting" | "resuming" | "over" = "waiting";
   #isStarting = false;
   #abort: (() => void) | undefined;
   #isWritten = false;
@@ -62,6 +67,8 @@ export class HttpExchange implements Exchange {
   #chunks: Buffer[] = [];
   #receivedBytes = 0;
   #parser: SseParser | undefined;
+  #position: StreamPosition | undefined;
+  #rest: Deadline | undefined;
   #heldEvents: readonly SseEvent[] = NO_EVENTS;
   #isTaking = false;
   #isPaused = false;
@@ -79,6 +86,7 @@ export class HttpExchange implements Exchange {
   }
 
   start(): void {
+    if (this.#phase === "over") return;
     const { path, requestHeaders, calls } = this.#route;
     this.#isStarting = true;
     calls.dispatch(
@@ -127,6 +135,10 @@ export class HttpExchange implements Exchange {
     this.#resumeBody = resume;
     if (this.#phase === "over") return true;
     const head = readHead(status, rawHeaders);
+    if (this.#phase === "resuming") {
+      this.#acceptResumed(head);
+      return true;
+    }
     this.#head = head;
     if (status === 200) this.#accept(head);
     else this.#refuse(head);
@@ -149,7 +161,7 @@ export class HttpExchange implements Exchange {
   onComplete(): void {
     this.#abort = undefined;
     this.#drainDeadline?.cancel();
-    if (this.#phase === "stream") this.#streamEnded();
+    if (this.#phase === "stream" || this.#phase === "resuming") this.#streamEnded();
     else if (this.#phase === "body") this.#bodyEnded();
     else if (this.#phase === "waiting") this.#failProtocol("answered without a message");
   }
@@ -160,8 +172,9 @@ export class HttpExchange implements Exchange {
     if (this.#phase === "over") return;
     const { settings, isTls } = this.#route;
     const error = toConnectionError(settings.name, thrown, { isWritten: this.#isWritten, isTls });
+    if (this.#phase === "stream" || this.#phase === "resuming") this.#streamBroke(error);
     // The one who asked must have its exchange in hand before the sink hears of the end.
-    if (this.#isStarting) queueMicrotask(() => this.#fail(error));
+    else if (this.#isStarting) queueMicrotask(() => this.#fail(error));
     else this.#fail(error);
   }
 
@@ -169,9 +182,8 @@ export class HttpExchange implements Exchange {
     const isJson = head.mediaType === "application/json";
     if (this.#isInitialize() && !this.#route.adopt(head.sessionId)) {
       this.#failProtocol("names its session by an id that is not visible ASCII");
-    } else if (head.mediaType === "text/event-stream" && head.contentEncoding === "") {
-      this.#phase = "stream";
-      this.#parser = new SseParser({ maxEventBytes: this.#route.settings.limits.sseEventBytes });
+    } else if (isEventStream(head)) {
+      this.#beginStream();
     } else if (head.contentEncoding !== "" && head.contentEncoding !== "gzip") {
       this.#failProtocol("answered in an encoding that it was not asked for");
     } else if (isJson || head.contentEncoding === "gzip") {
@@ -180,6 +192,13 @@ export class HttpExchange implements Exchange {
     } else {
       this.#failProtocol("answered with neither JSON nor an event stream");
     }
+  }
+
+  #beginStream(): void {
+    const { limits, timeouts } = this.#route.settings;
+    this.#phase = "stream";
+    this.#parser = new SseParser({ maxEventBytes: limits.sseEventBytes });
+    this.#position ??= new StreamPosition(timeouts);
   }
 
   /** Any status but 200. Those that say something by themselves are not asked for their body. */
@@ -260,6 +279,7 @@ export class HttpExchange implements Exchange {
       this.#abort?.();
       return;
     }
+    for (const event of events) this.#position?.passed(event);
     this.#heldEvents = this.#heldEvents.length === 0 ? events : [...this.#heldEvents, ...events];
     this.#takeHeld();
   }
@@ -316,14 +336,52 @@ export class HttpExchange implements Exchange {
     this.#sink.answer(answer);
   }
 
-  /** A broken stream loses the answer: this is where a later `Last-Event-ID` request would take over. */
   #streamEnded(): void {
     const { name } = this.#route.settings;
-    this.#fail(
-      backendError(name, "backend_closed", "ended its stream before it answered", {
-        executionState: "unknown",
-      }),
+    const sentence = "ended its stream before it answered";
+    this.#streamBroke(
+      backendError(name, "backend_closed", sentence, { executionState: "unknown" }),
     );
+  }
+
+  /** What has come and was not taken yet stays: the stream goes on behind it. */
+  #streamBroke(error: VmcpError): void {
+    const position = this.#position;
+    const lastEventId = position?.lastEventId;
+    if (position === undefined || lastEventId === undefined) {
+      this.#fail(error);
+      return;
+    }
+    const delayMs = position.nextDelayMs(this.#phase === "stream");
+    this.#phase = "resting";
+    this.#resumeBody = undefined;
+    this.#rest = DEADLINES.add(delayMs, () => this.#takeUpAgain(lastEventId));
+  }
+
+  #takeUpAgain(lastEventId: string): void {
+    const { path, streams, requestHeaders } = this.#route;
+    this.#phase = "resuming";
+    const headers = [...toStreamHeaders(requestHeaders), "last-event-id", lastEventId];
+    streams.dispatch({ path, method: "GET", headers }, this);
+  }
+
+  /** The request has long been sent: whatever is wrong now says nothing of whether it ran. */
+  #acceptResumed(head: ResponseHead): void {
+    const { status } = head;
+    if (status === 200 && isEventStream(head)) {
+      this.#beginStream();
+    } else if (status >= 500 || PASSING_STATUSES.has(status)) {
+      // Ends in an error of the connection, after which it is tried again.
+      this.#abort?.();
+    } else {
+      const { settings, backendSessionId } = this.#route;
+      const sentence = `ended its stream before it answered and does not continue it (HTTP ${status})`;
+      this.#fail(
+        backendError(settings.name, "backend_closed", sentence, { executionState: "unknown" }),
+      );
+      const meaning = statusError(settings.name, head, backendSessionId !== undefined);
+      if (meaning.code === "backend_session_lost") this.#route.lost(meaning);
+    }
   }
 
   #expire(expiry: ClockExpiry, afterMs: number): void {
@@ -362,7 +420,7 @@ export class HttpExchange implements Exchange {
     const head = this.#head;
     const isForeign = error.code === "backend_protocol" || error.code === "backend_http_4xx";
     if (head === undefined || !isForeign || this.#spokeJsonRpc) return error;
-    return notMcpError(this.#route.settings.name, describeHead(head), error);
+    return notMcpError(this.#route.settings.name, "streamable HTTP", describeHead(head), error);
   }
 
   /** Over, and whatever the response still holds is read away so that the connection can be used again. */
@@ -388,6 +446,7 @@ export class HttpExchange implements Exchange {
   #close(): void {
     this.#phase = "over";
     this.clock.stop();
+    this.#rest?.cancel();
     this.#heldEvents = NO_EVENTS;
     this.#route.ended(this);
   }
@@ -407,6 +466,13 @@ export class HttpExchange implements Exchange {
     return this.#request.method === "initialize";
   }
 }
+
+function isEventStream({ mediaType, contentEncoding }: ResponseHead): boolean {
+  return mediaType === "text/event-stream" && contentEncoding === "";
+}
+
+/** Too many requests, or an earlier stream whose end the backend has not noticed yet. */
+const PASSING_STATUSES: ReadonlySet<number> = new Set([409, 429]);
 
 const NO_EVENTS: readonly SseEvent[] = [];
 const NO_ANSWER: Fault = { sentence: "sent no answer", executionState: "unknown" };

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { rootCertificates } from "node:tls";
 import { Pool, type Dispatcher } from "undici";
 
 /**
@@ -76,7 +77,11 @@ function openPool(origin: string, connections: number, options: OriginOptions): 
     // Every request has a deadline of its own, and a notification stream may be silent for hours.
     headersTimeout: 0,
     bodyTimeout: 0,
-    connect: { timeout: connectMs, ...(caBundle !== undefined && { ca: caBundle }) },
+    // Given authorities replace the built-in ones, so that those are named along with them.
+    connect: {
+      timeout: connectMs,
+      ...(caBundle !== undefined && { ca: [...rootCertificates, caBundle] }),
+    },
   });
 }
 

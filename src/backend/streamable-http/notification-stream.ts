@@ -7,13 +7,10 @@ import { codeOf } from "../node-errors.ts";
 import type { BackendSettings } from "../options.ts";
 import { readMessages } from "../read-messages.ts";
 import { readHead, statusError } from "./response-head.ts";
+import { StreamPosition } from "./stream-position.ts";
 
-/** The bounds of every wait before the stream is opened again, whatever the backend asks for. */
-const MIN_RETRY_MS = 1_000;
-const MAX_RETRY_MS = 60_000;
-
-/** An id that is sent back in a header must be one that HTTP can carry. */
-const SENDABLE_ID = /^[\x20-\x7e]{1,1024}$/;
+/** How long calls wait for a stream that is being opened: one that takes longer delays nobody. */
+const MAX_OPENING_MS = 1_000;
 
 export interface NotificationStreamOptions {
   readonly settings: BackendSettings;
@@ -29,20 +26,20 @@ export interface NotificationStreamOptions {
 /**
  * The backend's own stream of messages that belong to no call (GET).
  *
- * Opened on demand, and again after a pause when it breaks: the backend's `retry` or growing steps, both
- * between 1 and 60 seconds. A backend that offers none (405) is not asked again; nor is one that refuses.
+ * Opened on demand, and again after a pause when it breaks, where it broke. A backend that offers none (405) is not asked again; nor is one that refuses.
  */
 export class NotificationStream {
   readonly #options: NotificationStreamOptions;
+  readonly #position: StreamPosition;
   #phase: "idle" | "open" | "waiting" | "closed" = "idle";
   #abort: (() => void) | undefined;
   #retry: Deadline | undefined;
-  #lastEventId: string | undefined;
-  #requestedRetryMs: number | undefined;
-  #failures = 0;
+  #opening: Deadline | undefined;
+  #whenOpened: (() => void)[] = [];
 
   constructor(options: NotificationStreamOptions) {
     this.#options = options;
+    this.#position = new StreamPosition(options.settings.timeouts);
   }
 
   /** Safe to repeat. */
@@ -50,8 +47,19 @@ export class NotificationStream {
     if (this.#phase === "idle") this.#connect();
   }
 
+  /** The backend was asked for the stream and has not answered: what it wants to send there now is lost. */
+  get isOpening(): boolean {
+    return this.#opening !== undefined;
+  }
+
+  /** Calls back once the backend has answered, in whichever way, or has taken too long. */
+  whenOpened(callback: () => void): void {
+    this.#whenOpened.push(callback);
+  }
+
   close(): void {
     this.#phase = "closed";
+    this.#opened();
     this.#retry?.cancel();
     this.#abort?.();
   }
@@ -59,8 +67,10 @@ export class NotificationStream {
   #connect(): void {
     const { streams, path } = this.#options;
     this.#phase = "open";
+    this.#opening ??= DEADLINES.add(MAX_OPENING_MS, () => this.#opened());
     const headers = this.#options.headers();
-    if (this.#lastEventId !== undefined) headers.push("last-event-id", this.#lastEventId);
+    const { lastEventId } = this.#position;
+    if (lastEventId !== undefined) headers.push("last-event-id", lastEventId);
     streams.dispatch({ path, method: "GET", headers }, this.#handler());
   }
 
@@ -76,6 +86,7 @@ export class NotificationStream {
       onHeaders: (status, rawHeaders) => {
         if (status < 200) return true;
         isStream = this.#accept(status, rawHeaders);
+        this.#opened();
         if (!isStream) this.#abort?.();
         return true;
       },
@@ -114,11 +125,10 @@ export class NotificationStream {
     if (this.#phase !== "open") return;
     const { settings, receive } = this.#options;
     // An event over its cap throws out of here, which breaks the stream: it is then opened again.
-    for (const { id, event, data, retry } of parser.push(chunk)) {
-      if (id !== undefined && SENDABLE_ID.test(id)) this.#lastEventId = id;
-      if (retry !== undefined) this.#requestedRetryMs = retry;
-      if (data.length === 0 || (event !== undefined && event !== "message")) continue;
-      this.#failures = 0;
+    for (const passed of parser.push(chunk)) {
+      this.#position.passed(passed);
+      const { event = "message", data } = passed;
+      if (data.length === 0 || event !== "message") continue;
       const fault = readMessages(data, settings.limits.jsonDepth, (message) => {
         if (message.message.method !== undefined && this.#phase === "open") receive(message);
       });
@@ -131,13 +141,21 @@ export class NotificationStream {
     }
   }
 
+  #opened(): void {
+    this.#opening?.cancel();
+    this.#opening = undefined;
+    const callbacks = this.#whenOpened;
+    this.#whenOpened = [];
+    for (const callback of callbacks) callback();
+  }
+
   #broke(code: string, wasStream: boolean): void {
     this.#abort = undefined;
+    this.#opened();
     if (this.#phase !== "open") return;
     const { settings } = this.#options;
     this.#phase = "waiting";
-    const delayMs = this.#retryDelayMs(wasStream);
-    this.#failures += 1;
+    const delayMs = this.#position.nextDelayMs(wasStream);
     settings.logger.debug("notification stream of the backend ended", {
       backend: settings.name,
       code,
@@ -146,13 +164,5 @@ export class NotificationStream {
     this.#retry = DEADLINES.add(delayMs, () => {
       if (this.#phase === "waiting") this.#connect();
     });
-  }
-
-  /** A backend that ends its streams may say when to come back; one that cannot be had is left alone longer. */
-  #retryDelayMs(wasStream: boolean): number {
-    const stepMs = MIN_RETRY_MS * 2 ** Math.min(this.#failures, 10);
-    const requestedMs = this.#requestedRetryMs ?? 0;
-    const delayMs = wasStream && requestedMs > 0 ? requestedMs : Math.max(requestedMs, stepMs);
-    return Math.min(Math.max(delayMs, MIN_RETRY_MS), MAX_RETRY_MS);
   }
 }

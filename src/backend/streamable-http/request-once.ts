@@ -1,18 +1,23 @@
 import type { Dispatcher } from "undici";
-import { DEADLINES } from "../../lib/deadlines.ts";
+import { DEADLINES, type Deadline } from "../../lib/deadlines.ts";
 import { expiryError } from "../failures.ts";
 import { toConnectionError } from "../node-errors.ts";
 import { readHead, statusError } from "./response-head.ts";
 
 /** Accepting a message takes no body to speak of; one that keeps coming costs its connection. */
 const MAX_IGNORED_BYTES = 65_536;
+const MAX_IGNORED_MS = 2_000;
 
 export interface OnceOptions {
   readonly backend: string;
   readonly isTls: boolean;
   readonly hasSession: boolean;
-  /** For the whole response, body included. */
-  readonly timeoutMs: number;
+  /** Until the status is known; without it the signal alone ends the wait. */
+  readonly timeoutMs?: number;
+  /** Drops the request if nothing of it has left, else breaks it off; then nobody looks at the outcome. */
+  readonly signal?: AbortSignal;
+  /** Comes before the first byte leaves. */
+  readonly onStart?: () => void;
 }
 
 /**
@@ -24,26 +29,36 @@ export async function requestOnce(
   request: Dispatcher.DispatchOptions,
   options: OnceOptions,
 ): Promise<void> {
-  const { backend, isTls, hasSession, timeoutMs } = options;
+  const { backend, isTls, hasSession, timeoutMs, signal, onStart } = options;
   await new Promise<void>((resolve, reject) => {
     let abort: (() => void) | undefined;
-    let isExpired = false;
+    let isUnwanted = signal?.aborted === true;
+    let deadline: Deadline | undefined;
     let ignoredBytes = 0;
     const state = (): "unknown" | "not_executed" => (abort ? "unknown" : "not_executed");
-    const deadline = DEADLINES.add(timeoutMs, () => {
-      isExpired = true;
-      reject(expiryError(backend, "backend_timeout", timeoutMs, state()));
+    const drop = (): void => {
+      isUnwanted = true;
       abort?.();
-    });
+    };
+    signal?.addEventListener("abort", drop, { once: true });
+    if (timeoutMs !== undefined) {
+      deadline = DEADLINES.add(timeoutMs, () => {
+        reject(expiryError(backend, "backend_timeout", timeoutMs, state()));
+        drop();
+      });
+    }
     dispatcher.dispatch(request, {
       onConnect(abortRequest) {
-        if (isExpired) throw new Error("nobody waits for this request any longer");
+        if (isUnwanted) throw new Error("nobody waits for this request any longer");
         abort = abortRequest;
+        onStart?.();
       },
       onHeaders(status, rawHeaders) {
-        if (status >= 200 && status < 300) resolve();
-        else if (status >= 300)
-          reject(statusError(backend, readHead(status, rawHeaders), hasSession));
+        if (status < 200) return true;
+        if (status < 300) resolve();
+        else reject(statusError(backend, readHead(status, rawHeaders), hasSession));
+        deadline?.cancel();
+        deadline = DEADLINES.add(MAX_IGNORED_MS, drop);
         return true;
       },
       onData(chunk) {
@@ -52,10 +67,12 @@ export async function requestOnce(
         return true;
       },
       onComplete() {
-        deadline.cancel();
+        deadline?.cancel();
+        signal?.removeEventListener("abort", drop);
       },
       onError(thrown) {
-        deadline.cancel();
+        deadline?.cancel();
+        signal?.removeEventListener("abort", drop);
         const isWritten = abort !== undefined;
         reject(toConnectionError(backend, thrown, { isWritten, isTls }));
       },

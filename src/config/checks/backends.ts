@@ -19,9 +19,9 @@ export function checkBackends(raw: RawObject): readonly Finding[] {
 }
 
 /** What `transport` says or, where it is absent, what the other fields say. */
-export function transportOf(backend: RawObject): "streamable-http" | "sse" | "stdio" {
+export function transportOf(backend: RawObject): "streamable-http" | "sse" | "auto" | "stdio" {
   const named = backend["transport"];
-  if (named === "stdio" || named === "sse") return named;
+  if (named === "stdio" || named === "sse" || named === "auto") return named;
   if (named !== undefined) return "streamable-http";
   return backend["command"] === undefined && backend["stdio"] === undefined
     ? "streamable-http"

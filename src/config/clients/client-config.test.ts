@@ -29,7 +29,7 @@ test.for([
     kind: "client",
     warnings: [],
     config: {
-      backends: [{ name: "a", transport: "streamable-http", url: "https://a.example/mcp" }],
+      backends: [{ name: "a", url: "https://a.example/mcp" }],
       operational: { sessionManagementV2: true, sessionManagementV2Named: false },
     },
   });
@@ -85,7 +85,6 @@ test("programs keep their command, arguments, environment and folder", () => {
 
 test.for([
   { httpUrl: "https://a.example/mcp" },
-  { serverUrl: "https://a.example/mcp" },
   { type: "streamable-http", url: "https://a.example/mcp" },
   { type: "streamableHttp", url: "https://a.example/mcp" },
   { transport: "http", url: "https://a.example/mcp" },
@@ -97,11 +96,28 @@ test.for([
 
 test.for([
   { type: "sse", url: "https://a.example/mcp" },
+  { transport: "SSE", url: "https://a.example/mcp" },
+])("%j is a server over HTTP+SSE", (server) => {
+  expect(parseClient({ mcpServers: { a: server } }).config.backends).toMatchObject([
+    { transport: "sse", url: "https://a.example/mcp" },
+  ]);
+});
+
+test.for([
+  { url: "https://a.example/mcp" },
   { url: "https://a.example/sse" },
-  { url: "https://a.example/sse/?x=1" },
-  { type: "ws", url: "wss://a.example" },
-])("%j is left out with a warning and the others still serve", (server) => {
-  const loaded = parseClient({ mcpServers: { a: server, b: { command: "x" } } });
+  { serverUrl: "https://a.example/mcp" },
+  { type: "remote", url: "https://a.example/mcp" },
+])("of %j the transport is found out by trying", (server) => {
+  const loaded = parseClient({ mcpServers: { a: server } });
+
+  expect(loaded.config.backends).toMatchObject([{ transport: "auto" }]);
+  expect(warningsOf(loaded)).toEqual([]);
+});
+
+test("a websocket server is left out with a warning and the others still serve", () => {
+  const socket = { type: "ws", url: "wss://a.example" };
+  const loaded = parseClient({ mcpServers: { a: socket, b: { command: "x" } } });
 
   expect(loaded.config.backends.map(({ name }) => name)).toEqual(["b"]);
   expect(warningsOf(loaded)).toEqual(["mcpServers.a"]);
@@ -109,10 +125,12 @@ test.for([
 
 test("in one client's settings a url without a type means SSE", () => {
   const servers = { mcpServers: { a: URL_SERVER, b: { ...URL_SERVER, type: "http" } } };
-  const loaded = parseClient(servers, "/work/.gemini/settings.json");
+  const { config } = parseClient(servers, "/work/.gemini/settings.json");
 
-  expect(loaded.config.backends.map(({ name }) => name)).toEqual(["b"]);
-  expect(warningsOf(loaded)).toEqual(["mcpServers.a"]);
+  expect(config.backends).toMatchObject([
+    { name: "a", transport: "sse" },
+    { name: "b", transport: "streamable-http" },
+  ]);
 });
 
 test("servers that are switched off or excluded are not started", () => {
@@ -293,7 +311,7 @@ mcpServers:
     { name: "a" },
     { name: "b", command: "x", isolation: "request" },
   ]);
-  expect(problemPathsOf(`${base}  b: {type: sse, url: "https://b.example"}\n`)).toEqual([
+  expect(problemPathsOf(`${base}  b: {type: ws, url: "wss://b.example"}\n`)).toEqual([
     "mcpServers.b",
   ]);
   expect(problemPathsOf(`${base}  a: {command: x}\n  b: {command: x}\n`)).toEqual(["mcpServers.a"]);

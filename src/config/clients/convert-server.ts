@@ -27,13 +27,14 @@ export interface ConvertOptions {
   readonly isUrlSse: boolean;
 }
 
-type ServerKind = "stdio" | "http" | "sse" | "websocket";
+/** `url`: over HTTP, and the client finds out by trying in which way. */
+type ServerKind = "stdio" | "http" | "sse" | "url" | "websocket";
 
 const KINDS = new Map<string, ServerKind>([
   ["stdio", "stdio"],
   ["local", "stdio"],
   ["http", "http"],
-  ["remote", "http"],
+  ["remote", "url"],
   ["streamable", "http"],
   ["streamablehttp", "http"],
   ["sse", "sse"],
@@ -66,8 +67,8 @@ export function convertServer(server: ClientServer, options: ConvertOptions): Co
   if (entry["disabled"] === true || entry["enabled"] === false) return leftOut();
   const kind = kindOfServer(entry, options);
   if (kind === undefined) return leftOut(unclear(entry, path));
-  if (kind === "sse" || kind === "websocket") return leftOut(unreachable(kind, path, options));
-  const converted = kind === "stdio" ? convertStdio(entry, path) : convertHttp(entry, path);
+  if (kind === "websocket") return leftOut(unreachable(path, options));
+  const converted = kind === "stdio" ? convertStdio(entry, path) : convertHttp(entry, path, kind);
   const field = entry["includeTools"] === undefined ? "enabled_tools" : "includeTools";
   const tools = entry[field];
   return {
@@ -88,15 +89,14 @@ function kindOfServer(entry: RawObject, { isUrlSse }: ConvertOptions): ServerKin
   }
   if (entry["command"] !== undefined) return "stdio";
   if (entry["httpUrl"] !== undefined) return "http";
-  const url = textOf(entry["url"] ?? entry["serverUrl"]);
-  if (url === undefined) return undefined;
-  return isUrlSse || /\/sse\/?(?:\?.*)?$/.test(url) ? "sse" : "http";
+  if (textOf(entry["url"] ?? entry["serverUrl"]) === undefined) return undefined;
+  return isUrlSse ? "sse" : "url";
 }
 
 function unclear(entry: RawObject, path: ConfigPath): Finding {
   const field = ["type", "transport"].find((name) => entry[name] !== undefined);
   if (field !== undefined) {
-    return problem([...path, field], "is not a known transport; write stdio or http");
+    return problem([...path, field], "is not a known transport; write stdio, http or sse");
   }
   if (entry["settings"] !== undefined || entry["source"] === "extension") {
     return warning(path, "belongs to an extension of the editor, which starts it; it is left out");
@@ -104,11 +104,10 @@ function unclear(entry: RawObject, path: ConfigPath): Finding {
   return problem(path, "needs a command or a url");
 }
 
-function unreachable(kind: string, path: ConfigPath, { isLenient }: ConvertOptions): Finding {
-  const what = kind === "sse" ? "the SSE transport" : "websockets";
+function unreachable(path: ConfigPath, { isLenient }: ConvertOptions): Finding {
   return isLenient
-    ? warning(path, `uses ${what}, which this version does not speak; it is left out`)
-    : problem(path, `uses ${what}, which this version does not speak`);
+    ? warning(path, "uses websockets, which this version does not speak; it is left out")
+    : problem(path, "uses websockets, which this version does not speak");
 }
 
 function convertStdio(entry: RawObject, path: ConfigPath): ConvertedServer {
@@ -146,7 +145,14 @@ function argvOrigins(command: readonly unknown[], path: ConfigPath): readonly Fi
   }));
 }
 
-function convertHttp(entry: RawObject, path: ConfigPath): ConvertedServer {
+/** What a backend's `transport` has to say of each; the default needs no words. */
+const TRANSPORTS = { http: undefined, sse: "sse", url: "auto" } as const;
+
+function convertHttp(
+  entry: RawObject,
+  path: ConfigPath,
+  kind: keyof typeof TRANSPORTS,
+): ConvertedServer {
   const urlField = URL_FIELDS.find((field) => entry[field] !== undefined) ?? "url";
   const headersField =
     entry["headers"] === undefined && entry["http_headers"] !== undefined
@@ -159,7 +165,11 @@ function convertHttp(entry: RawObject, path: ConfigPath): ConvertedServer {
     ...variableHeaders(entry),
   };
   return {
-    backend: { url: entry[urlField], ...optional("headers", headers) },
+    backend: {
+      ...optional("transport", TRANSPORTS[kind]),
+      url: entry[urlField],
+      ...optional("headers", headers),
+    },
     origins: [
       { field: ["url"], source: [...path, urlField] },
       { field: ["headers"], source: [...path, headersField] },

@@ -75,6 +75,7 @@ test("secrets become variables that are named, and other values stay", () => {
     },
     {
       name: "two-b",
+      transport: "auto",
       url: "https://a.example/mcp?apiKey=${env:TWO_B_APIKEY}&page=2",
       headers: { Authorization: "Bearer ${env:TWO_B_AUTHORIZATION}", "X-Team": "blue" },
     },
@@ -103,6 +104,23 @@ test("one secret has one variable, and two secrets of one name have two", () => 
   ]);
 });
 
+test("a server whose transport only one file says is one server", () => {
+  const url = "https://a.example/mcp";
+  const imported = importAll({
+    "/a/mcp.json": { host: "cursor", content: { mcpServers: { docs: { url } } } },
+    "/b/mcp.json": { host: "cursor", content: { mcpServers: { docs: { type: "http", url } } } },
+    "/c/mcp.json": { host: "cursor", content: { mcpServers: { docs: { type: "sse", url } } } },
+    "/d/mcp.json": { host: "cursor", content: { mcpServers: { wiki: { type: "sse", url } } } },
+    "/e/mcp.json": { host: "cursor", content: { mcpServers: { wiki: { type: "http", url } } } },
+  });
+
+  expect(imported.input["backends"]).toMatchObject([
+    { name: "docs", transport: "auto" },
+    { name: "wiki", transport: "sse" },
+    { name: "wiki_2" },
+  ]);
+});
+
 test("a file that cannot be read is skipped and named", () => {
   const imported = importAll({
     "/a/mcp.json": { host: "cursor", content: "{broken" },
@@ -117,7 +135,7 @@ test("a file that cannot be read is skipped and named", () => {
 });
 
 test("what is left out is reported with its place in its file", () => {
-  const content = '{\n"mcpServers": {\n"a": {"type": "sse", "url": "https://x.y"}}}';
+  const content = '{\n"mcpServers": {\n"a": {"type": "ws", "url": "wss://x.y"}}}';
   const imported = importAll({ "/a/mcp.json": { host: "cursor", content } });
 
   expect(imported.warnings).toMatchObject([

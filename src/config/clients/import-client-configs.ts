@@ -118,7 +118,7 @@ function merge(file: ImportedFile, merged: Merged[]): void {
   for (const { name, ...rest } of file.backends) {
     const original = String(name);
     const isKnown = merged.some(
-      (other) => other.original === original && isDeepStrictEqual(other.rest, rest),
+      (other) => other.original === original && isSameServer(other.rest, rest),
     );
     if (isKnown) continue;
     const tools = file.tools.find(({ workload }) => workload === original);
@@ -126,6 +126,14 @@ function merge(file: ImportedFile, merged: Merged[]): void {
     const filter = tools === undefined ? undefined : listOf(tools["filter"]);
     merged.push({ original, name: uniqueName(original, taken), rest, filter });
   }
+}
+
+/** Clients that find a server's transport out by trying do not say it: that makes no other server of it. */
+function isSameServer(left: RawObject, right: RawObject): boolean {
+  const { transport, ...rest } = left;
+  const { transport: otherTransport, ...otherRest } = right;
+  const isSaidOnce = transport === "auto" || otherTransport === "auto";
+  return (isSaidOnce || transport === otherTransport) && isDeepStrictEqual(rest, otherRest);
 }
 
 function unreadable(thrown: unknown, file: string): readonly ConfigProblem[] {

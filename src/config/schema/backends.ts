@@ -68,12 +68,13 @@ const restart = z.strictObject({
 /** One entry of `backends`. Which fields go together is checked in `checks/backends.ts`. */
 export const backendSchema = z.strictObject({
   name: backendNameField,
-  transport: refusing(
-    z.enum(["streamable-http", "streamable", "sse", "stdio"]).optional(),
-    ["sse"],
-    "How to talk to the backend; default `stdio` where there is a command, else `streamable-http`. `streamable` means `streamable-http`.",
-  ),
-  url: httpUrlField().optional().describe("Address of a streamable HTTP backend."),
+  transport: z
+    .enum(["streamable-http", "streamable", "sse", "auto", "stdio"])
+    .optional()
+    .describe(
+      "How to talk to the backend; default `stdio` where there is a command, else `streamable-http`. `streamable` means `streamable-http`; `sse` is the older HTTP+SSE; `auto` tries both, and `sse` first where the path ends in `/sse`.",
+    ),
+  url: httpUrlField().optional().describe("Address of a backend over HTTP."),
   allowInsecureHttp: z
     .boolean()
     .default(false)

@@ -4,6 +4,8 @@ import { countField, ignored, nonEmptyText, refused, refusing } from "./fields.t
 const HOST = /^(?:[A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]+(?:%[A-Za-z0-9]+)?\]?)$/;
 const ALLOWED_HOST = /^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/;
 const PATH = /^(?:\/[A-Za-z0-9._~-]+)+$/;
+/** Where clients are served that only know HTTP+SSE. */
+const LEGACY_PATHS: ReadonlySet<string> = new Set(["/sse", "/messages"]);
 
 function isOrigin(text: string): boolean {
   return URL.canParse(text) && new URL(text).origin === text;
@@ -31,6 +33,12 @@ export const serverSchema = z
       .array(z.string().refine(isOrigin, "must be an origin such as https://app.example.com"))
       .default([])
       .describe("Web origins whose pages may call."),
+    legacySse: z
+      .boolean()
+      .default(false)
+      .describe(
+        "Also serve clients that only know HTTP+SSE of 2024-11-05, on `/sse` and `/messages`.",
+      ),
     tls: refused(
       z.strictObject({ certPath: nonEmptyText(), keyPath: nonEmptyText() }).optional(),
       "Certificate and key of the listener; put a TLS proxy in front instead.",
@@ -40,6 +48,10 @@ export const serverSchema = z
       z.array(nonEmptyText()).optional(),
       "Keys for what clients hold; each start makes its own.",
     ),
+  })
+  .refine(({ legacySse, path }) => !legacySse || !LEGACY_PATHS.has(path), {
+    path: ["path"],
+    error: "must not be /sse or /messages, which are taken with legacySse: true",
   })
   .prefault({})
   .describe("Where the gateway listens.");

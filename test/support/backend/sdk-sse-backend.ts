@@ -16,6 +16,8 @@ export interface SdkSseBackend extends AsyncDisposable {
   readonly url: string;
   /** Streams that are open now. */
   readonly openSessions: ReadonlySet<string>;
+  /** Ends every stream, and with it every session. */
+  drop(): Promise<void>;
 }
 
 export async function startSdkSseBackend(): Promise<SdkSseBackend> {
@@ -43,6 +45,9 @@ export async function startSdkSseBackend(): Promise<SdkSseBackend> {
   return {
     url: `http://127.0.0.1:${port}/sse`,
     openSessions,
+    async drop() {
+      await Promise.all([...transports.values()].map(async (transport) => transport.close()));
+    },
     async [Symbol.asyncDispose]() {
       server.close();
       server.closeAllConnections();

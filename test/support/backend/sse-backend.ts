@@ -11,16 +11,16 @@ export interface SsePost {
   readonly response: ServerResponse;
   readonly stream: ServerResponse;
   /** Accepts the POST. */
-  accept(): void;
+  readonly accept: () => void;
   /** Says something on the stream. */
-  say(message: unknown): void;
+  readonly say: (message: unknown) => void;
   /** Answers on the stream. */
-  answer(result?: object): void;
+  readonly answer: (result?: object) => void;
 }
 
 export interface SseScript {
   /** By JSON-RPC method; what is not named is accepted and answered as a small sound server would. */
-  readonly on?: Readonly<Record<string, (post: SsePost) => void>>;
+  readonly on?: Readonly<Record<string, (post: SsePost) => void | Promise<void>>>;
   /** In place of a stream that begins with the address for messages. */
   readonly get?: (response: ServerResponse, seen: Seen) => void;
   /** The data of the `endpoint` event for the session of that number. */
@@ -72,7 +72,7 @@ export async function startSseBackend(script: SseScript = {}): Promise<SseBacken
     } else {
       const post = toPost(entry, response, stream);
       const reply = script.on?.[String(entry.message["method"])] ?? answerAsUsual;
-      reply(post);
+      await reply(post);
     }
   };
 

@@ -1,44 +1,35 @@
-import type { VmcpError } from "../../domain/errors.ts";
-import type { AnswerSink, BackendMessage, Exchange, OutboundRequest } from "../../mcp/exchange.ts";
-import type { RequestId } from "../../mcp/json-rpc.ts";
-import { CallClock, type ClockExpiry } from "../call-clock.ts";
-import { expiryError, notExecuted } from "../failures.ts";
-import { backendError } from "../node-errors.ts";
-import type { BackendSettings } from "../options.ts";
-import { faultOfAnswer } from "../read-messages.ts";
-import type { OutgoingLine } from "./line-writer.ts";
+import type { VmcpError } from "../domain/errors.ts";
+import type { AnswerSink, BackendMessage, Exchange, OutboundRequest } from "../mcp/exchange.ts";
+import type { RequestId } from "../mcp/json-rpc.ts";
+import { CallClock, type ClockExpiry } from "./call-clock.ts";
+import { expiryError, notExecuted } from "./failures.ts";
+import { backendError } from "./node-errors.ts";
+import type { BackendSettings } from "./options.ts";
+import { faultOfAnswer } from "./read-messages.ts";
 
-/** What a call needs of the channel that it belongs to. */
-export interface StdioRoute {
+/** What a call needs of those that it shares its connection with. */
+export interface CallTable {
   readonly settings: BackendSettings;
-  /** Takes back the call's message if none of it has left. */
-  withdraw(line: OutgoingLine): void;
   tellCancelled(id: RequestId, reason: string): void;
-  setPaused(call: StdioCall, isPaused: boolean): void;
-  ended(call: StdioCall): void;
+  setPaused(call: SharedCall, isPaused: boolean): void;
+  /** Nobody waits for the answer any longer; what has not left of the request need not leave. */
+  ended(call: SharedCall): void;
 }
 
-/** One request to a child and the one who waits for its answer. */
-export class StdioCall implements Exchange {
+/** One request whose answer comes on a stream that it shares, and the one who waits for it. */
+export class SharedCall implements Exchange {
   readonly clock: CallClock;
-  readonly line: OutgoingLine;
-  readonly #route: StdioRoute;
+  readonly #table: CallTable;
   readonly #request: OutboundRequest;
   readonly #sink: AnswerSink;
   #isOver = false;
   #isWritten = false;
 
-  constructor(route: StdioRoute, request: OutboundRequest, sink: AnswerSink) {
-    this.#route = route;
+  constructor(table: CallTable, request: OutboundRequest, sink: AnswerSink) {
+    this.#table = table;
     this.#request = request;
     this.#sink = sink;
-    this.line = {
-      bytes: request.bytes,
-      onStart: () => {
-        this.#isWritten = true;
-      },
-    };
-    this.clock = new CallClock(route.settings.timeouts, request.timeoutMs, (expiry, afterMs) =>
+    this.clock = new CallClock(table.settings.timeouts, request.timeoutMs, (expiry, afterMs) =>
       this.#expire(expiry, afterMs),
     );
   }
@@ -49,6 +40,24 @@ export class StdioCall implements Exchange {
 
   get progressToken(): RequestId | undefined {
     return this.#request.progressToken;
+  }
+
+  get bytes(): Buffer {
+    return this.#request.bytes;
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** Whether a byte of the request may have left. */
+  get isWritten(): boolean {
+    return this.#isWritten;
+  }
+
+  /** To be called before the first byte of the request leaves. */
+  onStart(): void {
+    this.#isWritten = true;
   }
 
   progress(event: BackendMessage): void {
@@ -62,7 +71,7 @@ export class StdioCall implements Exchange {
     const fault = faultOfAnswer(answer.message);
     if (fault !== undefined) {
       const { sentence, executionState } = fault;
-      const { name } = this.#route.settings;
+      const { name } = this.#table.settings;
       this.fail(backendError(name, "backend_protocol", sentence, { executionState }));
     } else if (!this.#isOver) {
       this.#close();
@@ -84,15 +93,15 @@ export class StdioCall implements Exchange {
   }
 
   pause(): void {
-    if (!this.#isOver) this.#route.setPaused(this, true);
+    if (!this.#isOver) this.#table.setPaused(this, true);
   }
 
   resume(): void {
-    if (!this.#isOver) this.#route.setPaused(this, false);
+    if (!this.#isOver) this.#table.setPaused(this, false);
   }
 
   #expire(expiry: ClockExpiry, afterMs: number): void {
-    const { name } = this.#route.settings;
+    const { name } = this.#table.settings;
     const error = expiryError(name, expiry, afterMs, "unknown");
     this.#tellCancelled(error.message);
     this.fail(error);
@@ -100,14 +109,13 @@ export class StdioCall implements Exchange {
 
   #tellCancelled(reason: string): void {
     if (this.#isWritten && this.#request.method !== "initialize") {
-      this.#route.tellCancelled(this.#request.id, reason);
+      this.#table.tellCancelled(this.#request.id, reason);
     }
   }
 
   #close(): void {
     this.#isOver = true;
     this.clock.stop();
-    this.#route.withdraw(this.line);
-    this.#route.ended(this);
+    this.#table.ended(this);
   }
 }
