@@ -5,7 +5,11 @@ import { encodeError } from "../mcp/json-rpc.ts";
 import type { AnswerSink, BackendMessage, Exchange } from "../mcp/exchange.ts";
 import { toJsonRpcError } from "../mcp/wire-errors.ts";
 import { writeError } from "./http-errors.ts";
-import type { EventLog, EventStream } from "./rev-2025-11-25/event-log.ts";
+import {
+  EVENT_STREAM_HEADERS,
+  type EventLog,
+  type EventStream,
+} from "./rev-2025-11-25/event-log.ts";
 
 export interface AnswerOptions {
   /** A client that went away before its answer began may still come back for a moment. */
@@ -13,12 +17,15 @@ export interface AnswerOptions {
   readonly logger: Logger;
 }
 
+/** A client whose stream was cut comes back within seconds or not at all. */
+export const RESUME_WINDOW_MS = 60_000;
+
 /**
  * Writes the answer to one POST. The head leaves with the first message: a lone answer is JSON, anything
  * before it makes the answer an event stream.
  *
  * A connection that closes early is no cancellation in the sessionful revisions ("Sending Messages" in the
- * transports chapter). A stream can be taken up again, so its call goes on for as long as its events are kept.
+ * transports chapter). A stream can be taken up again, so its call goes on for a minute.
  * An answer that has not begun can be delivered nowhere else: after a grace its call is cancelled.
  */
 export class AnswerWriter implements AnswerSink {
@@ -75,8 +82,8 @@ export class AnswerWriter implements AnswerSink {
   /** A call that the client cancelled gets no answer, but its POST has to end: with a stream that holds none. */
   cancelled(): void {
     this.#over();
-    this.#stream ??= this.#beginStream();
-    this.#stream.end();
+    if (this.#stream === undefined) this.#response.writeHead(200, EVENT_STREAM_HEADERS).end();
+    else this.#stream.end();
   }
 
   #over(): void {
@@ -99,7 +106,7 @@ export class AnswerWriter implements AnswerSink {
   #beginStream(): EventStream {
     return this.#events().open(this.#response, {
       drained: () => this.#exchange?.resume(),
-      cut: () => this.#abandonAfter(this.#events().ageMs),
+      cut: () => this.#abandonAfter(RESUME_WINDOW_MS),
       resumed: () => clearTimeout(this.#abandoned),
     });
   }

@@ -71,7 +71,9 @@ describe("in a session of 2025-03-26", () => {
       .filter((line) => line.startsWith("data: {"))
       .map((line) => JSON.parse(line.slice("data: ".length)));
     expect(messages.filter(({ method }) => method === "notifications/progress")).toHaveLength(2);
-    expect(messages.flatMap(({ id }) => (id === undefined ? [] : [id])).toSorted()).toEqual([1, 2]);
+    expect(new Set(messages.flatMap(({ id }) => (id === undefined ? [] : [id])))).toEqual(
+      new Set([1, 2]),
+    );
   });
 
   test("more messages than a batch may hold are refused before any is served", async () => {

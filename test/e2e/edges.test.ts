@@ -454,12 +454,28 @@ describe.each(EDGES)("behind the %s", (_edge, edge) => {
     });
     const session = await openRawSession(gateway.url);
     const stream = await session.openStream();
-    const params = { name: "slow", arguments: { ms: 60_000, steps: 600 }, _meta: TOKEN };
-    const call = await session.startPost({ jsonrpc: "2.0", id: 1, method: "tools/call", params });
-    await waitFor(() => call.events.length > 0);
+    // An answer that has not begun can be delivered nowhere else; one that has could be resumed.
+    const leaving = new AbortController();
+    const call = fetch(gateway.url, {
+      method: "POST",
+      signal: leaving.signal,
+      headers: {
+        ...session.headers,
+        "content-type": "application/json",
+        accept: "application/json, text/event-stream",
+      },
+      body: JSON.stringify({
+        jsonrpc: "2.0",
+        id: 1,
+        method: "tools/call",
+        params: { name: "slow", arguments: { ms: 60_000 } },
+      }),
+    });
+    await waitFor(() => http.ledger.calls.length === 1);
 
     stream.destroy();
-    call.destroy();
+    leaving.abort();
+    await Promise.allSettled([call]);
 
     await waitFor(() => http.ledger.cancellations.length === 1, { timeoutMs: 15_000 });
     await waitFor(() => gateway.vmcp.sessions.sessionCount === 0 && http.openSessions === 0);
@@ -594,7 +610,6 @@ describe("what the SDK's server cannot do", () => {
   );
 });
 
-const TOKEN = { progressToken: "token-1" } as const;
 
 /** Nothing listens there; the gateway is not asked to connect. */
 const UNUSED_URL = "http://127.0.0.1:9/mcp";

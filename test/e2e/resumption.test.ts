@@ -87,6 +87,8 @@ describe.each(["HTTP", "stdio"])("with a backend over %s", (kind) => {
     const { backend, config } = await startBackend();
     await using _backend = backend;
     await using gateway = await startGateway({ backends: [{ name: "b1", ...config }] });
+    // The probe's own backend session must not be there to hear what is said.
+    await gateway.vmcp.probed();
     const session = await openRawSession(gateway.url);
     const first = await openStream(gateway.url, session);
     const say = async (data: string): Promise<void> => {

@@ -11,11 +11,12 @@ import { encodeError } from "../../mcp/json-rpc.ts";
 import { scanElements } from "../../mcp/json-spans.ts";
 import { toJsonRpcError } from "../../mcp/wire-errors.ts";
 import type { EdgeSession } from "../../session/edge-session.ts";
+import { RESUME_WINDOW_MS } from "../answer-writer.ts";
 import type { EventLog, EventStream } from "../rev-2025-11-25/event-log.ts";
 import type { EventLogs } from "../rev-2025-11-25/event-logs.ts";
 
 /** Only sessions of this revision know batches: they came with it and left with the next one. */
-export const BATCH_REVISION = "2025-03-26";
+const BATCH_REVISION = "2025-03-26";
 
 /** Messages of one batch; each costs what a request of its own does. */
 const MAX_MESSAGES = 100;
@@ -156,7 +157,7 @@ class BatchAnswers {
     if (this.#stream !== undefined) return this.#stream;
     const stream = this.#events.open(this.#response, {
       drained: () => this.#resumeAll(),
-      cut: () => this.#abandonAfter(this.#events.ageMs),
+      cut: () => this.#abandonAfter(RESUME_WINDOW_MS),
       resumed: () => clearTimeout(this.#abandoned),
     });
     this.#stream = stream;

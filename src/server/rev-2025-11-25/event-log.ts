@@ -1,6 +1,6 @@
 import type { ServerResponse } from "node:http";
 import { VmcpError } from "../../domain/errors.ts";
-import { DEADLINES, type Deadline } from "../../lib/deadlines.ts";
+import { DEADLINES } from "../../lib/deadlines.ts";
 import { formatSseEvent } from "../../mcp/sse.ts";
 import type { OpenStreams } from "../open-streams.ts";
 
@@ -11,7 +11,7 @@ export interface EventLogLimits {
   readonly ageMs: number;
 }
 
-export const DEFAULT_EVENT_LOG_LIMITS: EventLogLimits = {
+const DEFAULT_EVENT_LOG_LIMITS: EventLogLimits = {
   events: 256,
   bytes: 1_048_576,
   ageMs: 5 * 60_000,
@@ -30,7 +30,7 @@ export const EVENT_STREAM_HEADERS = {
 } as const;
 
 /** Whether so much waits for a slow reader that no more should be added; a `drain` follows. */
-export function isFull(response: ServerResponse, maxBytes: number): boolean {
+function isFull(response: ServerResponse, maxBytes: number): boolean {
   return response.writableNeedDrain && response.writableLength > maxBytes;
 }
 
@@ -66,16 +66,12 @@ export class EventLog {
   readonly #kept: KeptEvent[] = [];
   #keptBytes = 0;
   #streamCount = 0;
-  #sweep: Deadline | undefined;
+  #isSweepDue = false;
 
   constructor(options: EventLogOptions) {
     this.options = options;
     this.#limits = options.limits ?? DEFAULT_EVENT_LOG_LIMITS;
     this.#now = options.now ?? (() => performance.now());
-  }
-
-  get ageMs(): number {
-    return this.#limits.ageMs;
   }
 
   /** Begins a stream on that response: its head leaves now. */
@@ -116,14 +112,18 @@ export class EventLog {
     this.#kept.push({ stream, number, bytes, atMs: this.#now() });
     this.#keptBytes += bytes.length;
     this.#forgetOld();
-    this.#sweep ??= DEADLINES.add(this.#limits.ageMs, () => this.#sweepOld());
+    this.#sweepLater();
   }
 
-  #sweepOld(): void {
-    this.#sweep = undefined;
-    this.#forgetOld();
-    if (this.#kept.length === 0) return;
-    this.#sweep = DEADLINES.add(this.#limits.ageMs, () => this.#sweepOld());
+  /** What nobody asks for is forgotten too. */
+  #sweepLater(): void {
+    if (this.#isSweepDue || this.#kept.length === 0) return;
+    this.#isSweepDue = true;
+    DEADLINES.add(this.#limits.ageMs, () => {
+      this.#isSweepDue = false;
+      this.#forgetOld();
+      this.#sweepLater();
+    });
   }
 
   #boundStreams(): void {
