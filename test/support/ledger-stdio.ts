@@ -192,7 +192,10 @@ export class StdioLedger implements LedgerBackend {
       child.ending ??= "silent";
       this.#backend.closed(session);
     });
-    createInterface({ input: control }).on("line", (line) => {
+    const lines = createInterface({ input: control });
+    // A child that was killed resets its connection; the close that follows says so.
+    lines.on("error", () => control.destroy());
+    lines.on("line", (line) => {
       // Written by our own child process.
       this.#hear(child, JSON.parse(line) as FromChild);
     });
