@@ -1,3 +1,4 @@
+import type { Readable, Writable } from "node:stream";
 import { aggregate } from "../aggregation/aggregate.ts";
 import { HttpPools } from "../backend/streamable-http/http-pools.ts";
 import type { VmcpConfig } from "../config/vmcp-config.ts";
@@ -10,6 +11,7 @@ import { chooseSessionFactory } from "../gateway/session-source.ts";
 import { HealthMonitor, type BackendHealth } from "../health/monitor.ts";
 import { LATEST_SESSIONFUL } from "../mcp/revisions.ts";
 import { HttpHost } from "../server/http-host.ts";
+import { StdioHost } from "../server/stdio-host.ts";
 import { Catalogues } from "../session/catalogues.ts";
 import type { EdgeSession } from "../session/edge-session.ts";
 import { LiveSessionFactory } from "../session/multi-session-factory.ts";
@@ -41,11 +43,13 @@ export class Vmcp implements AsyncDisposable {
   readonly sessions: SessionManager<EdgeSession>;
   readonly serverInfo: ServerInfo;
   readonly #config: VmcpConfig;
+  readonly #logger: Logger;
   readonly #host: HttpHost;
   readonly #monitor: HealthMonitor;
   readonly #pools: HttpPools;
   readonly #catalogues: Catalogues;
   #phase: "idle" | "starting" | "ready" | "draining" = "idle";
+  #stdioHost: StdioHost | undefined;
   #startTimer: NodeJS.Timeout | undefined;
   #probing: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
@@ -59,6 +63,7 @@ export class Vmcp implements AsyncDisposable {
   ) {
     const logger = options.logger ?? SILENT_LOGGER;
     this.#config = config;
+    this.#logger = logger;
     this.#pools = pools;
     this.#catalogues = catalogues;
     this.serverInfo = { name: config.name, version: packageVersion() };
@@ -98,6 +103,21 @@ export class Vmcp implements AsyncDisposable {
     this.#phase = "starting";
     void this.#startProbing();
     return url;
+  }
+
+  /**
+   * Serves one client over a pair of streams in place of HTTP: one message per line, one session. Starts to probe
+   * the backends and resolves when the input or the session has ended and everything is answered; the input is
+   * destroyed then. `close` is still the caller's to call, and ends this too.
+   */
+  async serveStdio(input: Readable, output: Writable): Promise<void> {
+    if (this.#phase !== "idle") {
+      throw new VmcpError("invalid_argument", "This gateway was started or closed already");
+    }
+    this.#stdioHost = this.#createStdioHost(input, output);
+    this.#phase = "starting";
+    void this.#startProbing();
+    await this.#stdioHost.serve();
   }
 
   /** Resolves when every backend has been probed once, whether it answered or failed. */
@@ -160,7 +180,11 @@ export class Vmcp implements AsyncDisposable {
     this.#phase = "draining";
     clearTimeout(this.#startTimer);
     this.#host.stopAccepting();
-    await Promise.all([this.sessions.close(), this.#monitor[Symbol.asyncDispose]()]);
+    await Promise.all([
+      this.#stdioHost?.[Symbol.asyncDispose](),
+      this.sessions.close(),
+      this.#monitor[Symbol.asyncDispose](),
+    ]);
     await this.#host[Symbol.asyncDispose]();
     await this.#pools[Symbol.asyncDispose]();
   }
@@ -185,6 +209,19 @@ export class Vmcp implements AsyncDisposable {
       status: () => this.#status(),
       isReady: () => this.#phase === "ready",
       logger,
+    });
+  }
+
+  #createStdioHost(input: Readable, output: Writable): StdioHost {
+    const { limits } = this.#config;
+    return new StdioHost(input, output, {
+      sessions: this.sessions,
+      identity: ANONYMOUS,
+      serverInfo: this.serverInfo,
+      logger: this.#logger,
+      maxLineBytes: limits.requestBytes,
+      messageLimits: { jsonDepth: limits.jsonDepth, idLength: limits.idLength },
+      outputBufferBytes: limits.streamBufferBytes,
     });
   }
 

@@ -69,10 +69,16 @@ export const COMMANDS: readonly CommandSpec[] = [
     details:
       "Runs until SIGINT, SIGTERM or SIGHUP, which lets calls in flight finish; a second signal ends it at once. " +
       "A backend that cannot be reached does not stop the others. On a terminal, logs are short lines from `warn` up; " +
-      "otherwise they are JSON on standard error.",
+      "otherwise they are JSON on standard error. With --stdio it serves the one client that started it, until that " +
+      "closes standard input; everything else that there is to say goes to standard error.",
     args: [FILE],
     options: [
       BACKEND,
+      {
+        flags: "--stdio",
+        description:
+          "Serve one client over standard input and output, and open no port; for clients that start their servers.",
+      },
       { flags: "--host <HOST>", description: "Address to listen on, in place of server.host." },
       {
         flags: "-p, --port <PORT>",
@@ -97,6 +103,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     examples: [
       "vmcp serve vmcp.yaml",
       "vmcp serve ~/.cursor/mcp.json --port 8080",
+      "vmcp serve vmcp.yaml --stdio",
       "vmcp serve --backend docs=https://example.com/mcp --backend 'files=npx -y @modelcontextprotocol/server-filesystem .'",
     ],
     load: async () => (await import("./commands/serve.ts")).serve,

@@ -1,5 +1,6 @@
 import { homedir } from "node:os";
 import process from "node:process";
+import type { Readable, Writable } from "node:stream";
 import { text as readText } from "node:stream/consumers";
 
 /** One of the two places where a command writes. */
@@ -24,6 +25,8 @@ export interface Terminal {
   /** As `process.platform`. */
   readonly platform: string;
   readStdin(): Promise<string>;
+  /** Standard input and output as they are, for a command that speaks a protocol over them. */
+  stdio(): { readonly input: Readable; readonly output: Writable };
 }
 
 const FALLBACK_COLUMNS = 80;
@@ -39,6 +42,7 @@ export function processTerminal(): Terminal {
     home: homedir(),
     platform: process.platform,
     readStdin: async () => readText(process.stdin),
+    stdio: () => ({ input: process.stdin, output: process.stdout }),
   };
 }
 

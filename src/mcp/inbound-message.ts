@@ -56,18 +56,18 @@ export interface InboundResponse {
 }
 
 /** A JSON array at the top: only sessions of 2025-03-26 know batches. */
-export interface InboundBatch {
+interface InboundBatch {
   readonly kind: "batch";
 }
 
 /** Not a message that may be dispatched; `idJson` is set where the request can be told. */
-export interface InvalidMessage {
+interface InvalidMessage {
   readonly kind: "invalid";
   readonly idJson: string | undefined;
   readonly error: VmcpError;
 }
 
-export interface Span {
+interface Span {
   readonly start: number;
   readonly end: number;
 }

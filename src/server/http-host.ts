@@ -12,6 +12,7 @@ import { refuse, writeError } from "./http-errors.ts";
 import { OpenStreams } from "./open-streams.ts";
 import { page, type Handler } from "./pages.ts";
 import { RequestGuard } from "./request-guard.ts";
+import { MESSAGES_PATH, SSE_PATH, SseClients } from "./rev-2024-11-05/sse-clients.ts";
 import { EventLogs } from "./rev-2025-11-25/event-logs.ts";
 import type { EventLogLimits } from "./rev-2025-11-25/event-log.ts";
 import { handleDelete } from "./rev-2025-11-25/delete.ts";
@@ -38,6 +39,8 @@ export interface HttpLimits {
   readonly eventLog?: EventLogLimits;
   /** Between two comments on an idle stream. Default 15 s: middleboxes close what is silent for longer. */
   readonly heartbeatIntervalMs?: number;
+  /** An HTTP+SSE stream on which no session is asked for within this time is closed. Default 60 s. */
+  readonly openingDeadlineMs?: number;
 }
 
 export interface HttpHostOptions {
@@ -48,6 +51,8 @@ export interface HttpHostOptions {
   readonly path: string;
   readonly allowedHosts: readonly string[];
   readonly allowedOrigins: readonly string[];
+  /** Serves clients that only know HTTP+SSE on `/sse` and `/messages`. Default false. */
+  readonly legacySse?: boolean;
   readonly limits: HttpLimits;
   readonly messageLimits: MessageLimits;
   readonly sessions: EdgeSessions;
@@ -64,7 +69,8 @@ const HEARTBEAT_INTERVAL_MS = 15_000;
 
 /**
  * The HTTP edge: `POST`, `GET` and `DELETE` on the MCP endpoint, `/health` (also `/healthz`), `/readyz` and
- * `/status`. Raw `node:http`, one table of paths and methods, nothing else in front of it.
+ * `/status`; with `legacySse` also `/sse` and `/messages`. Raw `node:http`, one table of paths and methods,
+ * nothing else in front of it.
  */
 export class HttpHost implements AsyncDisposable {
   readonly #options: HttpHostOptions;
@@ -174,12 +180,38 @@ export class HttpHost implements AsyncDisposable {
       ["DELETE", async (request, response) => handleDelete(request, response, ANONYMOUS, options)],
     ]);
     return new Map([
+      ...this.#legacyRoutes(),
       [this.#options.path, endpoint],
       ["/health", page(() => ({ status: "ok" }))],
       ["/healthz", page(() => ({ status: "ok" }))],
       ["/readyz", page(() => ({ ready: this.#options.isReady() }), this.#options.isReady)],
       ["/status", page(this.#options.status)],
     ]);
+  }
+
+  #legacyRoutes(): readonly (readonly [string, ReadonlyMap<string, Handler>])[] {
+    const { legacySse, sessions, logger, serverInfo, messageLimits, limits } = this.#options;
+    if (legacySse !== true) return [];
+    const clients = new SseClients({
+      sessions,
+      logger,
+      serverInfo,
+      messageLimits,
+      streams: this.#streams,
+      maxRequestBytes: limits.requestBytes,
+      streamBufferBytes: limits.streamBufferBytes,
+      ...(limits.openingDeadlineMs !== undefined && {
+        openingDeadlineMs: limits.openingDeadlineMs,
+      }),
+    });
+    const open: Handler = async (request, response) =>
+      clients.handleGet(request, response, ANONYMOUS);
+    const post: Handler = async (request, response) =>
+      clients.handlePost(request, response, ANONYMOUS);
+    return [
+      [SSE_PATH, new Map([["GET", open]])],
+      [MESSAGES_PATH, new Map([["POST", post]])],
+    ];
   }
 
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {

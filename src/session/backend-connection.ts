@@ -14,7 +14,7 @@ export interface ClientProfile {
 }
 
 /** What happens on a connection without having been asked for. Called by the connection, never after its close. */
-export interface ConnectionListener {
+interface ConnectionListener {
   /** A notification or request that belongs to no call's own stream (GET stream, or any on stdio). */
   unsolicited(message: BackendMessage): void;
   /** The connection ended by itself (child exited, backend forgot the session). Comes at most once. */

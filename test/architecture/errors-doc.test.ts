@@ -5,13 +5,18 @@ import { everyCode, renderErrors } from "./errors-reference.ts";
 
 const PAGE = join(import.meta.dirname, "../../docs/reference/errors.md");
 
+/** Takes away what the formatter may change: the width of table columns. */
+function withoutPadding(markdown: string): string {
+  return markdown.replaceAll(/ {2,}/g, " ").replaceAll(/-{3,}/g, "---").trim();
+}
+
 test("docs/reference/errors.md is what the source says (UPDATE_DOCS=1 rewrites it)", () => {
   const current = renderErrors();
   if (process.env["UPDATE_DOCS"] === "1") writeFileSync(PAGE, current);
 
   const committed = readFileSync(PAGE, "utf8");
 
-  expect(committed).toBe(current);
+  expect(withoutPadding(committed)).toBe(withoutPadding(current));
 });
 
 test("the page has one row for each code", () => {

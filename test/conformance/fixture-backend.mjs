@@ -24,14 +24,15 @@ export async function startFixtureBackend() {
   const transports = new Map();
   const isLocalHost = localhostHostValidation();
   const isLocalOrigin = localhostOriginValidation();
-  const http = createServer(async (request, response) => {
+  const serve = async (request, response) => {
     // Each of the two has answered what it refuses.
     if (!isLocalHost(request, response) || !isLocalOrigin(request, response)) return;
     const id = request.headers["mcp-session-id"];
     const transport = id === undefined ? await openSession(transports) : transports.get(id);
     if (transport === undefined) response.writeHead(404).end();
     else await transport.handleRequest(request, response);
-  });
+  };
+  const http = createServer((request, response) => void serve(request, response));
   http.listen(0, "127.0.0.1");
   await once(http, "listening");
   return {

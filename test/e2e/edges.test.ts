@@ -610,7 +610,6 @@ describe("what the SDK's server cannot do", () => {
   );
 });
 
-
 /** Nothing listens there; the gateway is not asked to connect. */
 const UNUSED_URL = "http://127.0.0.1:9/mcp";
 

@@ -4,6 +4,7 @@ import { Vmcp } from "../../app/vmcp.ts";
 import type { VmcpConfig } from "../../config/vmcp-config.ts";
 import type { Logger } from "../../domain/logger.ts";
 import { createLogger, type LogLevel } from "../../telemetry/logger.ts";
+import { CliError } from "../cli-error.ts";
 import type { CommandAction } from "../commands.ts";
 import { describeProblems } from "../config-problems.ts";
 import { useConfig, type UsedConfig } from "../config-source.ts";
@@ -24,8 +25,14 @@ const STATELESS_NOTE =
   "operational.sessionManagementV2 is off: every call opens and closes a backend session of its own, so backends keep " +
   "no state between calls. Set it to true to give each client sessions that last.";
 
-/** Runs the gateway until a signal ends it. */
-export const serve: CommandAction = async ({ args, flags, terminal }) => {
+/** What is about the listener, which there is none of over standard input and output. */
+const LISTENER_FLAGS = ["host", "port", "path", "allow-insecure-anonymous"] as const;
+
+/** Runs the gateway until a signal ends it, or with `--stdio` the end of standard input. */
+export const serve: CommandAction = async ({ args, flags, terminal: given }) => {
+  const isStdio = flags.isSet("stdio");
+  if (isStdio) refuseListenerFlags(flags);
+  const terminal = isStdio ? withoutOutput(given) : given;
   const used = useConfig(
     {
       file: args[0],
@@ -44,20 +51,44 @@ export const serve: CommandAction = async ({ args, flags, terminal }) => {
     logger,
     onBackendHealth: (report) => view.backendChanged(report),
   });
-  const url = await vmcp.listen();
-  view.listening(url);
-  logger.info("listening", { url });
-  const isStarted = await Promise.race([started(vmcp, used.config), signals.received]);
+  if (!isStdio) {
+    const url = await vmcp.listen();
+    view.listening(url);
+    logger.info("listening", { url });
+  }
+  const over = isStdio ? clientOrSignal(vmcp, terminal, signals) : signals.received;
+  const isStarted = await Promise.race([started(vmcp, used.config), over]);
   if (isStarted === true) {
     view.ready();
     release();
-    await signals.received;
+    await over;
   }
   view.draining(vmcp.sessions.sessionCount);
   await vmcp.close();
   view.stopped();
   return EXIT.ok;
 };
+
+function refuseListenerFlags(flags: Flags): void {
+  const name = LISTENER_FLAGS.find((flag) => flags.isSet(flag) || flags.text(flag) !== undefined);
+  if (name === undefined) return;
+  throw new CliError(EXIT.usage, `--${name} means nothing with --stdio, which opens no port.`);
+}
+
+/** Standard output is the client's alone; what people should read goes to the other one, in plain lines. */
+function withoutOutput(terminal: Terminal): Terminal {
+  return { ...terminal, out: { ...terminal.err, isInteractive: false } };
+}
+
+/** Serves the client on standard input and output until it leaves or a signal comes. */
+async function clientOrSignal(
+  vmcp: Vmcp,
+  terminal: Terminal,
+  signals: StopSignals,
+): Promise<unknown> {
+  const { input, output } = terminal.stdio();
+  return Promise.race([vmcp.serveStdio(input, output), signals.received]);
+}
 
 /** A backend that is slow to start must not keep others from hearing that the rest is there. */
 async function started(vmcp: Vmcp, { operational }: VmcpConfig): Promise<true> {

@@ -3,8 +3,8 @@ import { createVmcp } from "../../../src/app/create-vmcp.ts";
 import { ConfigError } from "../../../src/config/problems.ts";
 import { startHttpLedger } from "../../support/ledger-backend.ts";
 import { freePort } from "../../support/npm-servers.ts";
-import { openRawSession, postMessage, sendRaw } from "../../support/raw-client.ts";
-import { callText, INITIALIZE, startKnobs, statusOf } from "./knob-gateway.ts";
+import { openRawSession, postMessage, sendRaw, startRaw } from "../../support/raw-client.ts";
+import { callText, INITIALIZE, PATIENTLY, startKnobs, statusOf } from "./knob-gateway.ts";
 
 const UNREACHED = { backends: [{ name: "b1", url: "http://127.0.0.1:1/mcp" }] };
 
@@ -84,6 +84,31 @@ test("server.allowedOrigins: lets pages of that origin call and read the answer"
   expect(answered.status).toBe(200);
   expect(answered.headers["access-control-allow-origin"]).toBe(origin);
 });
+
+test("server.legacySse: opens /sse to clients that only know HTTP+SSE", async () => {
+  await using plain = await startKnobs(UNREACHED);
+  await using open = await startKnobs({ ...UNREACHED, server: { legacySse: true } });
+  const accept = { headers: { accept: "text/event-stream" } };
+
+  const absent = await sendRaw(new URL("/sse", plain.url).href, accept);
+  const stream = await startRaw(new URL("/sse", open.url).href, accept);
+
+  expect(absent.status).toBe(404);
+  expect(stream.status).toBe(200);
+  await expect.poll(() => stream.events[0], PATIENTLY).toMatch(/^\/messages\?sessionId=/);
+  stream.destroy();
+});
+
+test.for(["/sse", "/messages"])(
+  "the endpoint cannot be at %s, where older clients are served",
+  async (path) => {
+    const refused = createVmcp({ ...UNREACHED, server: { legacySse: true, path } });
+
+    await expect(refused).rejects.toMatchObject({
+      problems: [expect.objectContaining({ path: "server.path" })],
+    });
+  },
+);
 
 test("incomingAuth.allowInsecureAnonymous: lets anonymous clients in where other machines can reach", async () => {
   const input = { ...UNREACHED, server: { host: "0.0.0.0", port: 0 } };
