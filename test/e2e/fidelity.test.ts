@@ -1,9 +1,12 @@
-import { describe, expect, test } from "vitest";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { CLIENTS } from "../support/e2e-clients.ts";
 import { startGateway } from "../support/gateway.ts";
 import { startHttpLedger } from "../support/ledger-backend.ts";
 import { startStdioLedger } from "../support/ledger-stdio.ts";
-import { startEverythingServer } from "../support/npm-servers.ts";
+import { filesystemCommand, startEverythingServer } from "../support/npm-servers.ts";
 import { openRawSession } from "../support/raw-client.ts";
 
 const ODD_TOOL = JSON.stringify({
@@ -140,6 +143,36 @@ describe.each(CLIENTS)("with the client of %s", (_name, connect) => {
     expect(plain).not.toHaveProperty("structuredContent");
     expect(structured).toHaveProperty("structuredContent.temperature");
   });
+
+  test("a megabyte of unicode in, four megabytes of a file out, and odd keys pass npm servers unchanged [B8]", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "vmcp-big-"));
+    onTestFinished(async () => rm(folder, { recursive: true }));
+    const file = join(folder, "big.txt");
+    const content = "äöü€😀 abc\n".repeat(230_000);
+    await writeFile(file, content);
+    await using everything = await startEverythingServer();
+    const { command, args } = filesystemCommand(folder);
+    await using gateway = await startGateway({
+      backends: [
+        { name: "e", url: everything.url },
+        { name: "files", command, args: [...args] },
+      ],
+    });
+    await using client = await connect(gateway.url);
+    const message = "ü😀 ".repeat(150_000);
+
+    const echoed = await client.callText("echo", {
+      message,
+      ["__proto__"]: 1,
+      big: 2 ** 53 + 2,
+    });
+    const read = await client.callText("read_text_file", { path: file });
+
+    expect(Buffer.byteLength(message)).toBeGreaterThan(1_000_000);
+    expect(Buffer.byteLength(content)).toBeGreaterThan(4_000_000);
+    expect(echoed).toBe(`Echo: ${message}`);
+    expect(read).toBe(content);
+  }, 60_000);
 
   test("every tool of server-everything looks the same with and without the gateway [A14]", async () => {
     await using everything = await startEverythingServer();

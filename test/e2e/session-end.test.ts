@@ -1,9 +1,17 @@
-import { describe, expect, test } from "vitest";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { CLIENTS } from "../support/e2e-clients.ts";
 import { startGateway } from "../support/gateway.ts";
 import { startHttpLedger } from "../support/ledger-backend.ts";
 import { startStdioLedger } from "../support/ledger-stdio.ts";
-import { isRunning, waitFor } from "../support/quiescence.ts";
+import {
+  memoryCommand,
+  sequentialThinkingCommand,
+  type StdioCommand,
+} from "../support/npm-servers.ts";
+import { isRunning, listChildren, waitFor } from "../support/quiescence.ts";
 import { openRawSession, postMessage } from "../support/raw-client.ts";
 
 describe.each(CLIENTS)("with the client of %s", (_name, connect) => {
@@ -51,6 +59,50 @@ describe.each(CLIENTS)("with the client of %s", (_name, connect) => {
     await expect.poll(() => gateway.vmcp.sessions.sessionCount).toBe(0);
   });
 });
+
+describe.each(CLIENTS)("with the client of %s and servers from npm", (_name, connect) => {
+  test("after DELETE no process of the session is left [A10]", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "vmcp-end-"));
+    onTestFinished(async () => rm(folder, { recursive: true }));
+    const commands = [memoryCommand(join(folder, "graph.json")), sequentialThinkingCommand()];
+    await using gateway = await startGateway({
+      backends: commands.map((command, index) => ({ name: `b${index}`, ...toConfig(command) })),
+    });
+    await gateway.vmcp.probed();
+    const before = listChildren(process.pid).length;
+    const client = await connect(gateway.url);
+    await client.callText("read_graph");
+    expect(listChildren(process.pid)).toHaveLength(before + 2);
+
+    await client.close();
+
+    await waitFor(() => listChildren(process.pid).length === before);
+    expect(gateway.vmcp.sessions.sessionCount).toBe(0);
+  });
+
+  test("clients that leave as soon as they have come leave nothing behind [A18]", async () => {
+    await using gateway = await startGateway({
+      backends: [{ name: "thinking", ...toConfig(sequentialThinkingCommand()) }],
+      operational: { sessionManagementV2: true, sessions: { startDeadline: "1ms" } },
+    });
+    await gateway.vmcp.probed();
+    const before = listChildren(process.pid).length;
+
+    await Promise.all(
+      Array.from({ length: 6 }, async () => {
+        const client = await connect(gateway.url);
+        await client.close();
+      }),
+    );
+
+    await waitFor(() => listChildren(process.pid).length === before);
+    expect(gateway.vmcp.sessions.sessionCount).toBe(0);
+  });
+});
+
+function toConfig({ command, args, env = {} }: StdioCommand) {
+  return { command, args: [...args], env: { ...env } };
+}
 
 test("closing the gateway closes every socket to every backend [A10]", async () => {
   await using http = await startHttpLedger();
