@@ -92,6 +92,7 @@ test("one backend is a whole configuration; everything else has a default", () =
       path: "/mcp",
       allowedHosts: [],
       allowedOrigins: [],
+      legacySse: false,
     },
     limits: {
       requestBytes: 4_194_304,

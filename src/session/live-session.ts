@@ -299,10 +299,16 @@ export class LiveSession implements EdgeSession, CallHost {
     const { method, bytes } = call.request;
     this.#routes.noteResult(call.link.name, call.request, message.result);
     if (method === "resources/subscribe" && message.result !== undefined) {
-      this.#subscriptions.set(uriIn(bytes), call.link.name);
+      this.#remember(uriIn(bytes), call.link.name);
       call.connection?.openNotifications();
     }
     if (method === "resources/unsubscribe") this.#subscriptions.delete(uriIn(bytes));
+  }
+
+  /** Beyond the bound a subscription works like any other, but is not renewed when its backend was lost. */
+  #remember(uri: string, backend: BackendName): void {
+    if (this.#subscriptions.size < MAX_SUBSCRIPTIONS) this.#subscriptions.set(uri, backend);
+    else this.#options.logger.warn("a session has too many subscriptions to renew them all");
   }
 
   ended(call: Call): void {
@@ -454,6 +460,9 @@ export class LiveSession implements EdgeSession, CallHost {
     this.#inFlight.get(requestId)?.cancelByClient(typeof reason === "string" ? reason : "");
   }
 }
+
+/** Subscriptions of one session that are renewed at a backend which had to be connected again. */
+const MAX_SUBSCRIPTIONS = 1_000;
 
 const DEAF_SINK: AnswerSink = {
   event: () => true,

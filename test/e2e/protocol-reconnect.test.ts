@@ -38,6 +38,8 @@ const FORGETFUL: readonly (readonly [string, () => Promise<Forgetful>])[] = [
     async () => {
       const backend = await startStdio(SCRIPT);
       const forget = async ({ vmcp }: Gateway): Promise<void> => {
+        // A probe that ends later would have the session connect again before anybody has looked.
+        await vmcp.probed();
         for (const child of backend.backend.children) if (child.isAlive) child.exit(1);
         // A call that meets a process in its last moments fails: that is shown elsewhere.
         await waitFor(() =>
