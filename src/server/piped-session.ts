@@ -1,14 +1,14 @@
 import { VmcpError } from "../domain/errors.ts";
 import type { Identity } from "../domain/identity.ts";
 import type { Logger } from "../domain/logger.ts";
-import { initializeResult, readClientProfile, type ServerInfo } from "../gateway/initialize.ts";
+import { initializeResult, type ServerInfo } from "../gateway/initialize.ts";
 import { serveRequest } from "../gateway/virtual-server.ts";
 import type { AnswerSink, Exchange } from "../mcp/exchange.ts";
 import type { InboundMessage, InboundRequest } from "../mcp/inbound-message.ts";
 import { encodeError, encodeResult } from "../mcp/json-rpc.ts";
 import { toJsonRpcError } from "../mcp/wire-errors.ts";
 import type { AttachedStream, EdgeSession } from "../session/edge-session.ts";
-import type { EdgeSessions } from "./rev-2025-11-25/sessions.ts";
+import { openSession, type EdgeSessions } from "./rev-2025-11-25/sessions.ts";
 
 /** The one way to a client on which everything flows: answers, and what answers nothing. */
 export interface ClientPipe {
@@ -158,7 +158,8 @@ export class PipedSession {
 
   async #open(request: InboundRequest): Promise<void> {
     try {
-      const session = await this.#makeSession(request);
+      const { sessions, identity } = this.#options;
+      const session = await openSession(sessions, request, identity, this.#gone.signal);
       // Nothing leaves on it before the client has sent `notifications/initialized`.
       this.#attached = session.attachStream({
         send: (message) => {
@@ -183,25 +184,6 @@ export class PipedSession {
       const message = this.#waiting.shift();
       if (message === undefined) return;
       this.#dispatch(message);
-    }
-  }
-
-  async #makeSession(request: InboundRequest): Promise<EdgeSession> {
-    const { sessions, identity } = this.#options;
-    if (request.hasBadParams) throw new VmcpError("invalid_params", '"params" must be an object');
-    const client = readClientProfile(request.params);
-    const id = await sessions.generate();
-    if (id === "") {
-      throw new VmcpError("store_unavailable", "No session can be stored at the moment", {
-        retryAfterSeconds: 30,
-      });
-    }
-    try {
-      return await sessions.createSession(id, { identity, client, signal: this.#gone.signal });
-    } catch (error) {
-      // Nobody knows this id: without an end it would stay until its time to live has passed.
-      await Promise.allSettled([sessions.terminate(id)]);
-      throw error;
     }
   }
 

@@ -1,3 +1,4 @@
+import type { BackendGreeting } from "../domain/capabilities.ts";
 import { VmcpError } from "../domain/errors.ts";
 import type { BackendName } from "../domain/ids.ts";
 import { isJsonObject, type JsonObject } from "../domain/json.ts";
@@ -5,6 +6,7 @@ import type { Route, RoutingTable } from "../domain/routing-table.ts";
 import type { OutboundRequest } from "../mcp/exchange.ts";
 import { clip, findAmbiguousKey, type InboundRequest } from "../mcp/inbound-message.ts";
 import { scanMembers, spliceBytes, type Member } from "../mcp/json-spans.ts";
+import { withoutParam } from "../mcp/without-param.ts";
 import { completionTarget } from "../routing/completion.ts";
 import { findPrompt, findTool } from "../routing/find.ts";
 import type { BackendStanding } from "./edge-session.ts";
@@ -67,7 +69,11 @@ export class SessionRoutes {
     switch (request.method) {
       case "tools/call":
         checkArguments(request.params);
-        return this.#byName(request, (name) => findTool(view.aggregate.table, name), "tool");
+        return asTaskWherePossible(
+          this.#byName(request, (name) => findTool(view.aggregate.table, name), "tool"),
+          request,
+          standings,
+        );
       case "prompts/get":
         checkArguments(request.params);
         return this.#byName(request, (name) => findPrompt(view.aggregate.table, name), "prompt");
@@ -159,6 +165,29 @@ function renamed(request: InboundRequest, route: Route): Buffer {
   return spliceBytes(request.bytes, [
     { start, end, replacement: JSON.stringify(route.originalName) },
   ]);
+}
+
+/**
+ * Clients see what all backends declare together. One that declared no tasks for tools is asked for the answer
+ * itself, as if the client had not spoken of a task (MCP 2025-11-25, "Tasks", "Capability Negotiation").
+ */
+function asTaskWherePossible(
+  target: Target,
+  request: InboundRequest,
+  standings: () => readonly BackendStanding[],
+): Target {
+  if (request.params?.["task"] === undefined) return target;
+  const owner = standings().find(({ name }) => name === target.backend);
+  if (owner?.greeting === undefined || makesTasksOfCalls(owner.greeting)) return target;
+  return { ...target, bytes: withoutParam(target.bytes, "task") };
+}
+
+function makesTasksOfCalls({ capabilities }: BackendGreeting): boolean {
+  let declared: unknown = capabilities;
+  for (const key of ["tasks", "requests", "tools", "call"]) {
+    declared = isJsonObject(declared) ? declared[key] : undefined;
+  }
+  return declared !== undefined;
 }
 
 /**

@@ -52,7 +52,7 @@ describe("a list that does not fit one page", () => {
 });
 
 describe("tasks", () => {
-  const task = (taskId: string) =>
+  const taskJson = (taskId: string) =>
     `{"task":{"taskId":"${taskId}","status":"working","createdAt":"2025-11-25T00:00:00Z","ttl":60000}}`;
   const tasks = { list: {}, cancel: {}, requests: { tools: { call: {} } } };
 
@@ -61,7 +61,7 @@ describe("tasks", () => {
       name,
       capabilities: { tools: {}, tasks },
       tools: [`{"name":"${name}_job","inputSchema":{"type":"object"}}`],
-      results: new Map([[`${name}_job`, task(`task-of-${name}`)]]),
+      results: new Map([[`${name}_job`, taskJson(`task-of-${name}`)]]),
     });
     await using one = await startHttpLedger(script("one"));
     await using two = await startHttpLedger(script("two"));
@@ -82,5 +82,29 @@ describe("tasks", () => {
     expect(two.ledger.messages.map(({ method }) => method)).toContain("tasks/get");
     expect(one.ledger.messages.map(({ method }) => method)).not.toContain("tasks/get");
     expect(unknown).toMatchObject({ error: { code: -32_602 } });
+  });
+
+  // [spec:tasks-2] [spec:tasks-3]
+  test("a backend that declared no tasks is asked for the answer itself", async () => {
+    await using one = await startHttpLedger({ name: "one", capabilities: { tools: {}, tasks } });
+    await using two = await startHttpLedger({ name: "two", capabilities: { tools: {} } });
+    await using gateway = await startGateway({
+      backends: [
+        { name: "one", url: one.url },
+        { name: "two", url: two.url },
+      ],
+    });
+    const session = await openRawSession(gateway.url);
+    const task = { ttl: 60_000 };
+
+    for (const name of ["one_echo", "two_echo"]) {
+      await session.request("tools/call", { name, task, arguments: { text: "x" } });
+    }
+
+    const paramsAt = ({ ledger }: typeof one): unknown =>
+      JSON.parse(ledger.messages.find(({ method }) => method === "tools/call")?.text ?? "{}")
+        .params;
+    expect(paramsAt(one)).toEqual({ name: "echo", task, arguments: { text: "x" } });
+    expect(paramsAt(two)).toEqual({ name: "echo", arguments: { text: "x" } });
   });
 });

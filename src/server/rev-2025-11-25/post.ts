@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { VmcpError } from "../../domain/errors.ts";
 import type { Identity } from "../../domain/identity.ts";
-import { initializeResult, readClientProfile, type ServerInfo } from "../../gateway/initialize.ts";
+import { initializeResult, type ServerInfo } from "../../gateway/initialize.ts";
 import { serveRequest } from "../../gateway/virtual-server.ts";
 import {
   parseInbound,
@@ -23,6 +23,7 @@ import {
   checkVersionHeader,
   findLiveSession,
   findSession,
+  openSession,
   type EdgeSessions,
 } from "./sessions.ts";
 
@@ -50,7 +51,7 @@ export async function handlePost(
     checkVersionHeader(request);
     if (message.kind === "request" && isOpening(message, request)) {
       requireAcceptsBoth(request);
-      await openSession(message, response, identity, options);
+      await initialize(message, response, identity, options);
       return;
     }
     if (message.kind === "invalid") throw message.error;
@@ -97,35 +98,20 @@ function serve(
 }
 
 /** The reply leaves when the session is whole or its start deadline has passed, so that the next call finds it. */
-async function openSession(
+async function initialize(
   message: InboundRequest,
   response: ServerResponse,
   identity: Identity,
   { sessions, serverInfo }: PostOptions,
 ): Promise<void> {
-  if (message.hasBadParams) throw new VmcpError("invalid_params", '"params" must be an object');
-  const client = readClientProfile(message.params);
   const gone = new AbortController();
   response.on("close", () => {
     gone.abort(new VmcpError("cancelled", "The client went away before its session was there"));
   });
-  const id = await sessions.generate();
-  if (id === "") {
-    throw new VmcpError("store_unavailable", "No session can be stored at the moment", {
-      retryAfterSeconds: 30,
-    });
-  }
-  try {
-    const session = await sessions.createSession(id, { identity, client, signal: gone.signal });
-    gone.signal.throwIfAborted();
-    response.setHeader("mcp-session-id", id);
-    const result = JSON.stringify(initializeResult(session, serverInfo));
-    writeJson(response, encodeResult(message.idJson, result));
-  } catch (error) {
-    // Nobody knows this id: without an end it would stay until its time to live has passed.
-    await Promise.allSettled([sessions.terminate(id)]);
-    throw error;
-  }
+  const session = await openSession(sessions, message, identity, gone.signal);
+  response.setHeader("mcp-session-id", session.id);
+  const result = JSON.stringify(initializeResult(session, serverInfo));
+  writeJson(response, encodeResult(message.idJson, result));
 }
 
 function writeJson(response: ServerResponse, bytes: Buffer): void {

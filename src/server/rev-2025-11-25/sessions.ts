@@ -1,6 +1,8 @@
 import type { IncomingMessage } from "node:http";
 import { VmcpError, type VmcpErrorCode } from "../../domain/errors.ts";
 import { isSameIdentity, type Identity } from "../../domain/identity.ts";
+import { readClientProfile } from "../../gateway/initialize.ts";
+import type { InboundRequest } from "../../mcp/inbound-message.ts";
 import { isSessionfulRevision, SESSIONFUL_REVISIONS } from "../../mcp/revisions.ts";
 import type { ClientProfile } from "../../session/backend-connection.ts";
 import type { EdgeSession } from "../../session/edge-session.ts";
@@ -21,6 +23,35 @@ export interface EdgeSessions {
   /** Waits for a session that is being made; rejects with `session_not_found` for any other. */
   whenReady(id: string): Promise<EdgeSession>;
   terminate(id: string): Promise<unknown>;
+}
+
+/**
+ * Makes the session that an `initialize` asks for. Rejects with `invalid_params`, `store_unavailable`, what the
+ * session manager refuses, or the reason of the signal; then nothing of it is left.
+ */
+export async function openSession(
+  sessions: EdgeSessions,
+  request: InboundRequest,
+  identity: Identity,
+  signal: AbortSignal,
+): Promise<EdgeSession> {
+  if (request.hasBadParams) throw new VmcpError("invalid_params", '"params" must be an object');
+  const client = readClientProfile(request.params);
+  const id = await sessions.generate();
+  if (id === "") {
+    throw new VmcpError("store_unavailable", "No session can be stored at the moment", {
+      retryAfterSeconds: 30,
+    });
+  }
+  try {
+    const session = await sessions.createSession(id, { identity, client, signal });
+    signal.throwIfAborted();
+    return session;
+  } catch (error) {
+    // Nobody knows this id: without an end it would stay until its time to live has passed.
+    await Promise.allSettled([sessions.terminate(id)]);
+    throw error;
+  }
 }
 
 /**

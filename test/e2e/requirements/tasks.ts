@@ -4,23 +4,17 @@ import { must, open, page, should, type Requirement } from "./requirement.ts";
 export const TASKS: readonly Requirement[] = page(
   "2025-11-25 basic/utilities/tasks",
   must("tasks-1", "#capabilities", "both", "Who supports tasks declares tasks."),
-  open(
-    "clients see what all backends declare together, and a task asked of one that declared none goes there",
-    should(
-      "tasks-2",
-      "#capability-negotiation",
-      "backend",
-      "A task is asked for only where the backend declared it for that request.",
-    ),
+  should(
+    "tasks-2",
+    "#capability-negotiation",
+    "backend",
+    "A task is asked for only where the backend declared it for that request.",
   ),
-  open(
-    "as above, where a backend without tasks lists a tool that says it can be one",
-    must(
-      "tasks-3",
-      "#tool-level-negotiation",
-      "backend",
-      "A tool of a backend without tasks is not called as one.",
-    ),
+  must(
+    "tasks-3",
+    "#tool-level-negotiation",
+    "backend",
+    "A tool of a backend without tasks is not called as one.",
   ),
   should(
     "tasks-4",
