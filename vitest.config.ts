@@ -1,11 +1,31 @@
 import { configDefaults, defineConfig } from "vitest/config";
 
+/** Shared machines stall now and then, and a wait runs out: a fault fails twice, a stall does not. */
+const END_TO_END_RETRIES = process.env["CI"] === "true" ? 1 : 0;
+
 export default defineConfig({
   test: {
-    globalSetup: ["test/support/build-once.ts"],
-    include: ["src/**/*.test.ts", "test/**/*.test.ts"],
     exclude: [...configDefaults.exclude, "test/peers/**"],
     testTimeout: 20_000,
     hookTimeout: 30_000,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: "units",
+          include: ["src/**/*.test.ts", "test/{architecture,support}/**/*.test.ts"],
+          globalSetup: ["test/support/build-once.ts"],
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "end to end",
+          include: ["test/{e2e,conformance}/**/*.test.ts"],
+          globalSetup: ["test/support/build-once.ts"],
+          retry: END_TO_END_RETRIES,
+        },
+      },
+    ],
   },
 });
