@@ -92,7 +92,11 @@ const QUESTIONS: readonly (readonly [string, Question])[] = [
   ],
   [
     "roots",
-    { method: "roots/list", params: {}, result: { roots: [{ uri: "file:///work", name: "w" }] } },
+    {
+      method: "roots/list",
+      params: {},
+      result: { roots: [{ uri: "file:///project", name: "w" }] },
+    },
   ],
 ];
 

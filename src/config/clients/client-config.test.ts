@@ -125,7 +125,7 @@ test("a websocket server is left out with a warning and the others still serve",
 
 test("in one client's settings a url without a type means SSE", () => {
   const servers = { mcpServers: { a: URL_SERVER, b: { ...URL_SERVER, type: "http" } } };
-  const { config } = parseClient(servers, "/work/.gemini/settings.json");
+  const { config } = parseClient(servers, "/project/.gemini/settings.json");
 
   expect(config.backends).toMatchObject([
     { name: "a", transport: "sse" },
@@ -189,13 +189,13 @@ test("${VAR:-default}, ${userHome} and ${workspaceFolder} work where clients wri
     args: ["${A:-one}", "${userHome}/b", "${workspaceFolder}/c", "${env:D}"],
     cwd: "sub",
   };
-  const { config } = parseClient({ servers: { a: server } }, "/work/p/.vscode/mcp.json", {
+  const { config } = parseClient({ servers: { a: server } }, "/project/p/.vscode/mcp.json", {
     HOME: "/home/me",
     D: "four",
   });
 
   expect(config.backends).toMatchObject([
-    { args: ["one", "/home/me/b", "/work/p/c", "four"], cwd: "/work/p/sub" },
+    { args: ["one", "/home/me/b", "/project/p/c", "four"], cwd: "/project/p/sub" },
   ]);
 });
 
@@ -283,7 +283,7 @@ test("a history file serves its user's servers and those of the project at hand"
     numStartups: 7,
     mcpServers: { user: { command: "u" } },
     projects: {
-      "/work/p": { mcpServers: { local: { command: "l" } } },
+      "/project/p": { mcpServers: { local: { command: "l" } } },
       "/other": { mcpServers: { other: { command: "o" } } },
     },
   };
@@ -296,7 +296,7 @@ test("a history file serves its user's servers and those of the project at hand"
     }).config.backends.map(({ name }) => name);
 
   expect(names()).toEqual(["user"]);
-  expect(names("/work/p")).toEqual(["user", "local"]);
+  expect(names("/project/p")).toEqual(["user", "local"]);
 });
 
 test("mcpServers in a file of ours are merged with its backends and held to our rules", () => {

@@ -2,22 +2,22 @@ import { expect, test } from "vitest";
 import { findClientConfigs } from "./find-client-configs.ts";
 
 function find(platform: string, home: string, env = {}): ReturnType<typeof findClientConfigs> {
-  return findClientConfigs({ home, cwd: "/work/p", platform, env, exists: () => true });
+  return findClientConfigs({ home, cwd: "/project/p", platform, env, exists: () => true });
 }
 
 test("only files that exist are found, each with its client", () => {
-  const existing = new Set(["/home/me/.codex/config.toml", "/work/p/.mcp.json"]);
+  const existing = new Set(["/home/me/.codex/config.toml", "/project/p/.mcp.json"]);
 
   const found = findClientConfigs({
     home: "/home/me",
-    cwd: "/work/p",
+    cwd: "/project/p",
     platform: "linux",
     env: {},
     exists: (path) => existing.has(path),
   });
 
   expect(found).toEqual([
-    { host: "claude-code", path: "/work/p/.mcp.json" },
+    { host: "claude-code", path: "/project/p/.mcp.json" },
     { host: "codex", path: "/home/me/.codex/config.toml" },
   ]);
 });

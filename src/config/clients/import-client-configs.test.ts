@@ -11,7 +11,7 @@ function importAll(files: Files): ImportedConfig {
   const list = Object.entries(files).map(([path, { host }]) => ({ host, path }));
   return importClientConfigs(list, {
     home: "/home/me",
-    cwd: "/work/p",
+    cwd: "/project/p",
     readFile: (path) => {
       const content = files[path]?.content;
       if (content === undefined) throw new Error("does not exist");
@@ -145,21 +145,21 @@ test("what is left out is reported with its place in its file", () => {
 
 test("folders that only the client knows are written out", () => {
   const imported = importAll({
-    "/work/p/.vscode/mcp.json": {
+    "/project/p/.vscode/mcp.json": {
       host: "vscode",
       content: { servers: { a: { command: "${workspaceFolder}/run", args: ["${userHome}"] } } },
     },
   });
 
   expect(imported.input["backends"]).toEqual([
-    { name: "a", command: "/work/p/run", args: ["/home/me"] },
+    { name: "a", command: "/project/p/run", args: ["/home/me"] },
   ]);
 });
 
 test("the history file brings the servers of the project at hand", () => {
   const content = {
     mcpServers: { user: { command: "u" } },
-    projects: { "/work/p": { mcpServers: { local: { command: "l" } } } },
+    projects: { "/project/p": { mcpServers: { local: { command: "l" } } } },
   };
   const imported = importAll({ "/home/me/.claude.json": { host: "claude-code", content } });
 
