@@ -201,6 +201,19 @@ test("a problem says where it is, what would be right, and what was probably mea
   );
 });
 
+test("policies beside a type that reads none are named, so that nobody believes in them", () => {
+  const { warnings } = parse(`${ONE_BACKEND}
+incomingAuth:
+  type: anonymous
+  authz: {type: none, policies: ["permit(principal, action, resource);"], groupClaimName: groups}
+`);
+
+  expect(warnings.map(({ path }) => path).toSorted()).toEqual([
+    "incomingAuth.authz.groupClaimName",
+    "incomingAuth.authz.policies",
+  ]);
+});
+
 test("what merely tunes something that is not there yet is accepted and named in a warning", () => {
   const { warnings } = parse(`${ONE_BACKEND}
 metadata: {team: a}

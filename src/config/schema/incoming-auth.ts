@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { envNameField, nonEmptyText, refusing } from "./fields.ts";
+import { envNameField, ignored, nonEmptyText, refusing } from "./fields.ts";
 
 const httpsUrl = z
   .string()
@@ -49,12 +49,12 @@ const apiKey = z.strictObject({
 
 const authz = z.strictObject({
   type: refusing(z.enum(["none", "cedar"]), ["cedar"], "Kind of policy."),
-  policies: z.array(nonEmptyText()).optional().describe("Cedar policies."),
-  entitiesJson: nonEmptyText().optional().describe("Cedar entities."),
-  primaryUpstreamProvider: z.string().optional().describe("Provider whose claims count."),
-  groupClaimName: z.string().optional().describe("Claim that lists groups."),
-  roleClaimName: z.string().optional().describe("Claim that lists roles."),
-  groupEntityType: z.string().optional().describe("Cedar type of a group."),
+  policies: ignored(z.array(nonEmptyText()).optional(), "Cedar policies."),
+  entitiesJson: ignored(nonEmptyText().optional(), "Cedar entities."),
+  primaryUpstreamProvider: ignored(z.string().optional(), "Provider whose claims count."),
+  groupClaimName: ignored(z.string().optional(), "Claim that lists groups."),
+  roleClaimName: ignored(z.string().optional(), "Claim that lists roles."),
+  groupEntityType: ignored(z.string().optional(), "Cedar type of a group."),
 });
 
 /** Who may call the gateway. This version serves anonymous clients only. */

@@ -10,7 +10,7 @@ export const limitsSchema = z
     idLength: countField(1, 4096).default(256).describe("Characters of a JSON-RPC id."),
     nameLength: countField(16, 4096)
       .default(128)
-      .describe("Characters of a tool or prompt name in a request or list."),
+      .describe("Longest name of a tool or prompt that a backend may list, in characters."),
     backendResponseBytes: sizeField(1024).prefault("16MiB").describe("One answer of a backend."),
     sseEventBytes: sizeField(1024).prefault("4MiB").describe("One event of a backend's stream."),
     stdioLineBytes: sizeField(1024).prefault("10MiB").describe("One line of a stdio backend."),

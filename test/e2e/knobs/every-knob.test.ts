@@ -10,7 +10,6 @@ const WITHOUT_EFFECT: readonly (readonly [RegExp, string])[] = [
     /^outgoingAuth\.(?:default|backends\.NAME)\.(?:tokenExchange|upstreamInject|awsSts|obo|xaa|oauth|clientCredentials)\b/,
     "the type that they belong to is refused",
   ],
-  [/^incomingAuth\.authz\.(?!type$)/, "they are read by a type that is refused"],
   [/^admin\./, "the only listener that can be configured is none"],
 ];
 
