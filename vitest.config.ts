@@ -8,6 +8,8 @@ export default defineConfig({
     exclude: [...configDefaults.exclude, "test/peers/**"],
     testTimeout: 20_000,
     hookTimeout: 30_000,
+    // Most of the time is spent waiting for timers, processes and sockets: more workers than two cores need are quicker.
+    maxWorkers: 3,
     projects: [
       {
         extends: true,

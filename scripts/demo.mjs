@@ -138,7 +138,8 @@ function stop() {
 async function endAll() {
   for (const { child, ended, hasEnded } of running) {
     if (hasEnded()) continue;
-    endGroup(child.pid, "SIGTERM");
+    // As a person would: on SIGTERM the gateway gives balancers time first.
+    endGroup(child.pid, "SIGINT");
     const timer = setTimeout(() => endGroup(child.pid, "SIGKILL"), STOP_TIMEOUT_MS);
     await ended;
     clearTimeout(timer);

@@ -3,10 +3,12 @@
 export { createVmcp } from "./app/create-vmcp.ts";
 export type { CreateVmcpOptions } from "./app/create-vmcp.ts";
 export type { Overview, OverviewEntry } from "./app/overview.ts";
-export type { Vmcp, VmcpOptions } from "./app/vmcp.ts";
+export type { CloseOptions } from "./app/shutdown.ts";
+export type { ReloadReport, Vmcp, VmcpOptions } from "./app/vmcp.ts";
 
 export { loadConfig } from "./config/load-config.ts";
 export type { LoadedConfig, LoadOptions, VmcpConfigInput } from "./config/load-config.ts";
+export type { PlanChange } from "./config/reload-plan.ts";
 export { ConfigError } from "./config/problems.ts";
 export type { ConfigProblem } from "./config/problems.ts";
 export type { VmcpConfig } from "./config/vmcp-config.ts";
@@ -19,7 +21,7 @@ export type { BackendName, SessionId } from "./domain/ids.ts";
 export type { JsonObject, JsonValue } from "./domain/json.ts";
 export type { LogFields, Logger } from "./domain/logger.ts";
 
-export type { BackendHealth, HealthState } from "./health/monitor.ts";
+export type { BackendHealth, HealthState } from "./health/backend-health.ts";
 
 export type { ContentBlock, ResourcePart } from "./mcp/content.ts";
 export type { PromptMessage } from "./mcp/results.ts";

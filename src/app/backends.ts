@@ -1,18 +1,23 @@
 import { readFile } from "node:fs/promises";
 import { createBackendConnector, type BackendConnector } from "../backend/connector.ts";
-import type { BackendOptions } from "../backend/options.ts";
+import type { AdjustableTimeouts, BackendOptions } from "../backend/options.ts";
 import { createRequestScopedConnector } from "../backend/request-scoped.ts";
 import type { HttpPools } from "../backend/streamable-http/http-pools.ts";
 import type { BackendConfig, LimitsConfig } from "../config/vmcp-config.ts";
 import { messageOf, VmcpError } from "../domain/errors.ts";
 import type { Logger } from "../domain/logger.ts";
-import type { ProbedBackend } from "../health/monitor.ts";
+import type { ProbedBackend } from "../health/backend-watch.ts";
+import { startUnder, type Breakers } from "../health/breakers.ts";
+import type { CircuitBreaker } from "../health/circuit-breaker.ts";
 import type { SessionBackend } from "../session/backend-connection.ts";
+import type { LinkPolicy } from "../session/link-policy.ts";
 import type { Catalogues } from "../session/catalogues.ts";
 
 export interface AssembledBackend {
   readonly session: SessionBackend;
   readonly probed: ProbedBackend;
+  /** Other time limits for calls and starts from now on, on connections that are open too. */
+  readonly setTimeouts: (timeouts: AdjustableTimeouts) => void;
 }
 
 export interface BackendParts {
@@ -20,6 +25,7 @@ export interface BackendParts {
   readonly http: HttpPools;
   readonly logger: Logger;
   readonly catalogues: Catalogues;
+  readonly breakers: Breakers;
   readonly version: string;
 }
 
@@ -36,19 +42,70 @@ export async function assembleBackend(
     config.isolation === "request"
       ? createRequestScopedConnector(options)
       : createBackendConnector(options);
-  const { name } = config;
   return {
-    session: { name, connect: async (request, signal) => connector.connect(request, signal) },
-    probed: {
-      name,
-      isProbedAgain: config.transport !== "stdio",
-      startTimeoutMs: config.timeouts.startMs,
-      probe: async (signal) => {
-        const { capabilities } = await connector.probe(signal);
-        parts.catalogues.remember(name, PROBE_KIND, capabilities);
-        return { toolCount: capabilities.tools.length };
-      },
+    session: toSessionBackend(config, connector, parts.breakers),
+    probed: toProbed(config, connector, parts.catalogues),
+    setTimeouts: (timeouts) => connector.setTimeouts(timeouts),
+  };
+}
+
+/** Where each session starts a process of its own, starts are what is refused while all of them fail. */
+function toSessionBackend(
+  config: BackendConfig,
+  connector: BackendConnector,
+  breakers: Breakers,
+): SessionBackend {
+  const { name, transport } = config;
+  const policy = toLinkPolicy(config);
+  if (transport !== "stdio") {
+    return { name, policy, connect: async (request, signal) => connector.connect(request, signal) };
+  }
+  let breaker: CircuitBreaker | undefined;
+  return {
+    name,
+    policy,
+    connect: async (request, signal) => {
+      // Kept from the first start on: after a reload the name may be another backend's.
+      breaker ??= breakers.get(name);
+      return startUnder(breaker, async () => connector.connect(request, signal));
     },
+  };
+}
+
+/** Where each call has a connection of its own there is none to look after between calls. */
+function toLinkPolicy(config: BackendConfig): LinkPolicy {
+  const { timeouts, trustAnnotations } = config;
+  const { keepaliveMs, idleMs } = timeouts;
+  if (config.isolation === "request") return { trustsAnnotations: trustAnnotations };
+  return {
+    keepaliveMs,
+    idleMs,
+    trustsAnnotations: trustAnnotations,
+    restart: config.transport === "stdio" ? config.restart : undefined,
+  };
+}
+
+function toProbed(
+  { name, transport, timeouts }: BackendConfig,
+  connector: BackendConnector,
+  catalogues: Catalogues,
+): ProbedBackend {
+  const probe = connector.createProbe(() => catalogues.invalidate(name));
+  let lastHash: string | undefined;
+  return {
+    name,
+    startsProcess: transport === "stdio",
+    startTimeoutMs: timeouts.startMs,
+    probe: async (signal) => {
+      const { capabilities, isNewlyListed, latencyMs } = await probe.look(signal);
+      // What a session was offered by the backend as it was before is of no use to the next one.
+      const hasChanged = lastHash !== undefined && lastHash !== capabilities.hash;
+      if (hasChanged) catalogues.invalidate(name);
+      if (isNewlyListed) catalogues.remember(name, PROBE_KIND, capabilities);
+      lastHash = capabilities.hash;
+      return { toolCount: capabilities.tools.length, latencyMs };
+    },
+    close: async () => probe[Symbol.asyncDispose](),
   };
 }
 

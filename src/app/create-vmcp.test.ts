@@ -29,6 +29,17 @@ test("sessions that were opened without HTTP end with the gateway", async () => 
   expect(ledger.openSessions).toBe(0);
 });
 
+test("a session that cannot be made leaves nothing behind", async () => {
+  await using vmcp = await createVmcp({
+    backends: [{ name: "b1", url: "http://127.0.0.1:9/mcp" }],
+    operational: { failureHandling: { partialFailureMode: "fail" } },
+  });
+
+  await expect(vmcp.openSession()).rejects.toMatchObject({ code: "start_failed" });
+
+  expect(vmcp.sessions.sessionCount).toBe(0);
+});
+
 test("the overview says what clients see and where each name leads", async () => {
   await using ledger = await startHttpLedger();
   await using vmcp = await createVmcp({

@@ -2,7 +2,7 @@ import { resolveConfig, type LoadedConfig, type VmcpConfigInput } from "../confi
 import type { VmcpConfig } from "../config/vmcp-config.ts";
 import { Vmcp, type VmcpOptions } from "./vmcp.ts";
 
-export interface CreateVmcpOptions extends VmcpOptions {
+export interface CreateVmcpOptions extends Omit<VmcpOptions, "resolveConfig" | "seat"> {
   /**
    * Where references such as `${env:TOKEN}` and `…Env` fields find their variables; `process.env` for those of this
    * process. Default: none, because a library does not read its host's environment unasked.
@@ -22,7 +22,8 @@ export async function createVmcp(
   config: VmcpConfigInput | LoadedConfig,
   options: CreateVmcpOptions = {},
 ): Promise<Vmcp> {
-  return Vmcp.create(toConfig(config, options), options);
+  const resolve = (input: VmcpConfigInput): VmcpConfig => toConfig(input, options);
+  return Vmcp.create(toConfig(config, options), { ...options, resolveConfig: resolve });
 }
 
 function toConfig(

@@ -1,26 +1,39 @@
+import { randomBytes } from "node:crypto";
 import type { Readable, Writable } from "node:stream";
-import { aggregate } from "../aggregation/aggregate.ts";
+import { aggregate, type Aggregate } from "../aggregation/aggregate.ts";
 import { HttpPools } from "../backend/streamable-http/http-pools.ts";
+import { digestsOf } from "../config/comparable.ts";
+import { resolveConfig, type VmcpConfigInput } from "../config/load-config.ts";
+import type { PlanChange, ReloadPlan } from "../config/reload-plan.ts";
 import type { VmcpConfig } from "../config/vmcp-config.ts";
 import { VmcpError } from "../domain/errors.ts";
 import { ANONYMOUS, type Identity } from "../domain/identity.ts";
+import { parseBackendName, type BackendName } from "../domain/ids.ts";
 import type { JsonObject } from "../domain/json.ts";
 import { SILENT_LOGGER, type Logger } from "../domain/logger.ts";
 import type { ServerInfo } from "../gateway/initialize.ts";
-import { chooseSessionFactory } from "../gateway/session-source.ts";
-import { HealthMonitor, type BackendHealth } from "../health/monitor.ts";
+import type { BackendHealth } from "../health/backend-health.ts";
+import type { HealthMonitor } from "../health/monitor.ts";
 import { LATEST_SESSIONFUL } from "../mcp/revisions.ts";
+import { MemoryPressure } from "../server/memory-pressure.ts";
+import type { HostSeat } from "../server/host-seat.ts";
 import { HttpHost } from "../server/http-host.ts";
 import { StdioHost } from "../server/stdio-host.ts";
 import { Catalogues } from "../session/catalogues.ts";
 import type { EdgeSession } from "../session/edge-session.ts";
-import { LiveSessionFactory } from "../session/multi-session-factory.ts";
+import type { LiveSessionFactory } from "../session/multi-session-factory.ts";
 import type { MultiSessionFactory } from "../session/session.ts";
-import { SessionManager } from "../session/session-manager.ts";
-import { MemoryStorage } from "../session/stores/memory-storage.ts";
-import { assembleBackend, type AssembledBackend } from "./backends.ts";
+import type { SessionManager } from "../session/session-manager.ts";
+import { createAudit, type GatewayAudit } from "./audit.ts";
+import { assembleBackend } from "./backends.ts";
+import type { Generation, GenerationBackend } from "./generation.ts";
+import { Generations } from "./generations.ts";
 import { defaultMaxConnections } from "./max-connections.ts";
+import { createMonitor } from "./health.ts";
 import { toOverview, type Overview } from "./overview.ts";
+import { createFactory, createSessions, monotonicMs, toFactoryConfiguration } from "./sessions.ts";
+import { Shutdown, type CloseOptions } from "./shutdown.ts";
+import { toBackendStatus } from "./status.ts";
 import { packageVersion } from "./version.ts";
 
 export interface VmcpOptions {
@@ -30,6 +43,25 @@ export interface VmcpOptions {
   readonly onBackendHealth?: (health: BackendHealth) => void;
   /** Makes sessions in place of the gateway's own factory; used where `sessionManagementV2` is on. */
   readonly sessionFactory?: MultiSessionFactory<EdgeSession>;
+  /** Takes what `reload` is given to a checked configuration. Default: no environment, paths from the current folder. */
+  readonly resolveConfig?: (input: VmcpConfigInput) => VmcpConfig;
+  /** The place among several processes that serve the endpoint together. Default: this one alone. */
+  readonly seat?: HostSeat;
+}
+
+/** What a reload did. */
+export interface ReloadReport {
+  /** The configuration in force: 1 is that of the start, and each reload that changed something adds 1. */
+  readonly generation: number;
+  /** In a fixed order; empty where the configuration is the one that is in force already. */
+  readonly changes: readonly PlanChange[];
+  /** Live sessions, all of which were taken over. */
+  readonly sessions: number;
+  /**
+   * Advertised names of tools that came and went at once, as far as backends have ever said what they offer.
+   * A backend that is new, or is another one now, joins when it has answered.
+   */
+  readonly tools: { readonly added: readonly string[]; readonly removed: readonly string[] };
 }
 
 /**
@@ -42,56 +74,84 @@ export class Vmcp implements AsyncDisposable {
   /** Every session of this gateway; embedders may open sessions here without HTTP. */
   readonly sessions: SessionManager<EdgeSession>;
   readonly serverInfo: ServerInfo;
-  readonly #config: VmcpConfig;
   readonly #logger: Logger;
   readonly #host: HttpHost;
   readonly #monitor: HealthMonitor;
-  readonly #pools: HttpPools;
+  readonly #audit: GatewayAudit;
+  readonly #generations: Generations;
   readonly #catalogues: Catalogues;
+  readonly #factory: LiveSessionFactory;
+  readonly #resolveConfig: (input: VmcpConfigInput) => VmcpConfig;
+  readonly #seat: HostSeat | undefined;
+  readonly #salt = randomBytes(SALT_BYTES).toString("hex");
   #phase: "idle" | "starting" | "ready" | "draining" = "idle";
   #stdioHost: StdioHost | undefined;
   #startTimer: NodeJS.Timeout | undefined;
   #probing: Promise<void> | undefined;
-  #closing: Promise<void> | undefined;
+  readonly #shutdown: Shutdown;
 
   private constructor(
-    config: VmcpConfig,
-    backends: readonly AssembledBackend[],
-    pools: HttpPools,
+    generations: Generations,
     catalogues: Catalogues,
+    monitor: HealthMonitor,
+    audit: GatewayAudit,
     options: VmcpOptions,
   ) {
     const logger = options.logger ?? SILENT_LOGGER;
-    this.#config = config;
+    const { config } = generations.current;
+    this.#generations = generations;
     this.#logger = logger;
-    this.#pools = pools;
     this.#catalogues = catalogues;
+    this.#seat = options.seat;
+    this.#resolveConfig = options.resolveConfig ?? ((input) => resolveConfig(input));
     this.serverInfo = { name: config.name, version: packageVersion() };
-    this.sessions = createSessions(config, backends, catalogues, logger, options.sessionFactory);
-    this.#monitor = createMonitor(config, backends, logger, {
-      onChange: (health) => options.onBackendHealth?.(health),
-      onAlive: (backend) => {
-        for (const session of this.sessions.liveSessions()) session.retry(backend);
-      },
-    });
+    this.#factory = createFactory(
+      config,
+      catalogues,
+      (backend) => monitor.breakers.of(backend),
+      logger,
+    );
+    this.sessions = createSessions(
+      () => generations.current,
+      this.#factory,
+      logger,
+      options.sessionFactory,
+      audit,
+      options.seat && options.seat.mintSessionId.bind(options.seat),
+    );
+    this.#monitor = monitor;
+    this.#audit = audit;
+    monitor.replaceBackends(generations.current.backends.map(({ assembled }) => assembled.probed));
     this.#host = this.#createHost(logger);
+    this.#shutdown = this.#createShutdown(logger);
   }
 
   /** Builds every part and opens nothing yet. Rejects with `invalid_config`. */
   static async create(config: VmcpConfig, options: VmcpOptions = {}): Promise<Vmcp> {
     const catalogues = new Catalogues(monotonicMs);
-    const http = new HttpPools({ calls: socketsPerOrigin(config) });
+    const logger = options.logger ?? SILENT_LOGGER;
+    const audit = createAudit(config.audit, logger);
+    let vmcp: Vmcp | undefined;
+    const monitor = createMonitor(config.operational, logger, {
+      onChange: (health) => options.onBackendHealth?.(health),
+      onAlive: (backend) => {
+        if (vmcp !== undefined) vmcp.#retry(backend);
+      },
+    });
     const parts = {
       limits: config.limits,
-      http,
-      logger: options.logger ?? SILENT_LOGGER,
+      logger,
       catalogues,
+      breakers: monitor.breakers,
       version: packageVersion(),
     };
-    const backends = await Promise.all(
-      config.backends.map(async (backend) => assembleBackend(backend, parts)),
-    );
-    return new Vmcp(config, backends, http, catalogues, options);
+    const generations = await Generations.create(config, async (backend) => {
+      const http = new HttpPools({ calls: socketsPerOrigin(config) });
+      const assembled = await assembleBackend(backend, { ...parts, http });
+      return { http, assembled: { ...assembled, session: audit.backend(assembled.session) } };
+    });
+    vmcp = new Vmcp(generations, catalogues, monitor, audit, options);
+    return vmcp;
   }
 
   /** Listens, and starts to probe the backends. Resolves with the endpoint's URL; rejects with `address_in_use`. */
@@ -100,6 +160,7 @@ export class Vmcp implements AsyncDisposable {
       throw new VmcpError("invalid_argument", "This gateway was started or closed already");
     }
     const url = await this.#host.listen();
+    this.#audit.start("stdout");
     this.#phase = "starting";
     void this.#startProbing();
     return url;
@@ -114,6 +175,7 @@ export class Vmcp implements AsyncDisposable {
     if (this.#phase !== "idle") {
       throw new VmcpError("invalid_argument", "This gateway was started or closed already");
     }
+    this.#audit.start("stderr");
     this.#stdioHost = this.#createStdioHost(input, output);
     this.#phase = "starting";
     void this.#startProbing();
@@ -126,6 +188,11 @@ export class Vmcp implements AsyncDisposable {
     return this.#monitor.health();
   }
 
+  /** How long calls in flight may take when the gateway closes now. */
+  get drainDeadlineMs(): number {
+    return this.#config.operational.sessions.drainDeadlineMs;
+  }
+
   health(): readonly BackendHealth[] {
     return this.#monitor.health();
   }
@@ -136,26 +203,106 @@ export class Vmcp implements AsyncDisposable {
    */
   async openSession(identity: Identity = ANONYMOUS): Promise<EdgeSession> {
     const client = { revision: LATEST_SESSIONFUL, capabilities: {}, info: { ...this.serverInfo } };
-    return this.sessions.createSession(await this.sessions.generate(), { identity, client });
+    const id = await this.sessions.generate(identity);
+    try {
+      return await this.sessions.createSession(id, { identity, client });
+    } catch (error) {
+      // Nobody else knows this id.
+      await Promise.allSettled([this.sessions.terminate(id)]);
+      throw error;
+    }
   }
 
   /** What clients see of the backends as far as they have ever answered, and what became of the rest. */
   overview(): Overview {
-    const sources = this.#config.backends.flatMap(({ name }) => {
-      const capabilities = this.#catalogues.lastKnown(name, ANY_CLIENT);
-      return capabilities === undefined ? [] : [{ backend: name, capabilities }];
-    });
-    return toOverview(aggregate(sources, this.#config.aggregation));
+    return toOverview(this.#aggregate(this.#config));
   }
 
-  /** Stops readiness, drains and closes everything. Safe to repeat. */
-  async close(): Promise<void> {
-    this.#closing ??= this.#close();
-    return this.#closing;
+  /**
+   * Goes over to another configuration, given as the content of a file or as what `loadConfig` returned: checked and
+   * built whole, then put in place at once, for new sessions and for those that live. Backends that did not change
+   * keep their connections; those of the others are closed once their calls in flight are over, no later than the
+   * drain deadline. What cannot change without a restart stays as it was and is named in the report.
+   *
+   * Reloads run one after the other. Rejects with `ConfigError`, `invalid_config` or `shutting_down`, and nothing is
+   * changed then. Sessions of a factory of one's own keep their backends until they end.
+   */
+  async reload(config: VmcpConfigInput | { readonly config: VmcpConfig }): Promise<ReloadReport> {
+    return this.#audit.reload(async () => this.#reload(config));
+  }
+
+  /**
+   * Stops readiness, drains and closes everything, no later than two seconds after the grace and the drain
+   * deadline. Safe to repeat.
+   */
+  async close(options?: CloseOptions): Promise<void> {
+    await this.#shutdown.run(options);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  get #config(): VmcpConfig {
+    return this.#generations.current.config;
+  }
+
+  async #reload(config: VmcpConfigInput | { readonly config: VmcpConfig }): Promise<ReloadReport> {
+    const next = "config" in config ? config.config : this.#resolveConfig(config);
+    const tools = { added: [] as readonly string[], removed: [] as readonly string[] };
+    const { changes } = await this.#generations.change(next, async (generation, plan, running) => {
+      const before = this.#toolNames(running.config);
+      this.#forgetCatalogues(plan);
+      const isInstalled = this.#install(generation);
+      const after = this.#toolNames(generation.config);
+      tools.added = [...after].filter((name) => !before.has(name));
+      tools.removed = [...before].filter((name) => !after.has(name));
+      return isInstalled;
+    });
+    const { number } = this.#generations.current;
+    return { generation: number, changes, sessions: this.sessions.liveSessions().length, tools };
+  }
+
+  /** What is known of a backend that is gone must not be shown, nor what another server offered under its name. */
+  #forgetCatalogues({ changes }: ReloadPlan): void {
+    for (const change of changes) {
+      if (change.kind !== "backend_removed" && change.kind !== "backend_changed") continue;
+      const backend = parseBackendName(change.backend);
+      const connections = change.kind === "backend_removed" ? "replace" : change.connections;
+      if (connections === "replace") this.#catalogues.forget(backend);
+      if (connections === "reconnect") this.#catalogues.invalidate(backend);
+    }
+  }
+
+  /** Everything before the first wait happens between two requests. */
+  async #install({ config, backends }: Generation): Promise<void> {
+    const assembled = backends.map((backend) => backend.assembled);
+    for (const backend of backends) adjustTimeouts(backend);
+    this.#monitor.replaceBackends(assembled.map(({ probed }) => probed));
+    await Promise.all([
+      this.#factory.reconfigure(
+        toFactoryConfiguration(config, this.#logger),
+        assembled.map(({ session }) => session),
+      ),
+      this.#monitor.left(),
+    ]);
+  }
+
+  #aggregate({ backends, aggregation }: VmcpConfig): Aggregate {
+    const sources = backends.flatMap(({ name }) => {
+      const capabilities = this.#catalogues.lastKnown(name, ANY_CLIENT);
+      return capabilities === undefined ? [] : [{ backend: name, capabilities }];
+    });
+    return aggregate(sources, aggregation);
+  }
+
+  #toolNames(config: VmcpConfig): ReadonlySet<string> {
+    return new Set(this.#aggregate(config).table.tools.keys());
+  }
+
+  /** Something has seen the backend alive: sessions that had to do without it try again. */
+  #retry(backend: BackendName): void {
+    for (const session of this.sessions.liveSessions()) session.retry(backend);
   }
 
   async #startProbing(): Promise<void> {
@@ -176,17 +323,29 @@ export class Vmcp implements AsyncDisposable {
     if (this.#phase === "starting") this.#phase = "ready";
   }
 
-  async #close(): Promise<void> {
-    this.#phase = "draining";
-    clearTimeout(this.#startTimer);
-    this.#host.stopAccepting();
-    await Promise.all([
-      this.#stdioHost?.[Symbol.asyncDispose](),
-      this.sessions.close(),
-      this.#monitor[Symbol.asyncDispose](),
-    ]);
-    await this.#host[Symbol.asyncDispose]();
-    await this.#pools[Symbol.asyncDispose]();
+  #createShutdown(logger: Logger): Shutdown {
+    return new Shutdown(
+      {
+        announce: () => {
+          this.#phase = "draining";
+          this.#generations.close();
+          clearTimeout(this.#startTimer);
+        },
+        stopAccepting: () => this.#host.stopAccepting(),
+        endSessions: async () =>
+          Promise.all([
+            this.#stdioHost?.[Symbol.asyncDispose](),
+            this.sessions.close(),
+            this.#monitor[Symbol.asyncDispose](),
+          ]),
+        cut: async () => {
+          await this.#host[Symbol.asyncDispose]();
+          await this.#generations[Symbol.asyncDispose]();
+          this.#audit[Symbol.dispose]();
+        },
+      },
+      { drainDeadlineMs: () => this.#config.operational.sessions.drainDeadlineMs, logger },
+    );
   }
 
   #createHost(logger: Logger): HttpHost {
@@ -204,10 +363,14 @@ export class Vmcp implements AsyncDisposable {
         streamBufferBytes: limits.streamBufferBytes,
       },
       messageLimits: { jsonDepth: limits.jsonDepth, idLength: limits.idLength },
-      sessions: this.sessions,
+      sessions: this.#audit.edge(this.sessions),
       serverInfo: this.serverInfo,
-      status: () => this.#status(),
-      isReady: () => this.#phase === "ready",
+      status: (withDigests) => this.#status(withDigests),
+      isReady: () => this.#phase === "ready" && !this.#audit.isRefusing,
+      readiness: () => this.#audit.readiness(),
+      onDenied: (request) => this.#audit.denied(request),
+      pressure: new MemoryPressure({ logger, processes: this.#seat?.count ?? 1 }),
+      ...(this.#seat && { seat: this.#seat }),
       logger,
     });
   }
@@ -215,7 +378,7 @@ export class Vmcp implements AsyncDisposable {
   #createStdioHost(input: Readable, output: Writable): StdioHost {
     const { limits } = this.#config;
     return new StdioHost(input, output, {
-      sessions: this.sessions,
+      sessions: this.#audit.edge(this.sessions),
       identity: ANONYMOUS,
       serverInfo: this.serverInfo,
       logger: this.#logger,
@@ -225,27 +388,31 @@ export class Vmcp implements AsyncDisposable {
     });
   }
 
-  #status(): JsonObject {
+  #status(withDigests: boolean): JsonObject {
     const transports = new Map(
       this.#config.backends.map(({ name, transport }) => [name, transport]),
     );
     return {
       name: this.serverInfo.name,
       version: this.serverInfo.version,
+      ...(this.#seat && { worker: this.#seat.number, workers: this.#seat.count }),
       ...(this.#config.groupRef !== undefined && { group: this.#config.groupRef }),
       phase: this.#phase,
       sessionManagementV2: this.#config.operational.sessionManagementV2,
       sessions: this.sessions.sessionCount,
-      backends: this.#monitor.health().map(({ name, state, toolCount, reason }) => ({
-        name,
-        transport: transports.get(name) ?? "unknown",
-        state,
-        ...(toolCount !== undefined && { tools: toolCount }),
-        ...(reason !== undefined && { reason }),
-      })),
+      ...this.#audit.status(),
+      config: {
+        generation: this.#generations.current.number,
+        ...(withDigests && { digests: { ...digestsOf(this.#config.comparable, this.#salt) } }),
+      },
+      backends: this.#monitor
+        .health()
+        .map((health) => toBackendStatus(health, transports.get(health.name) ?? "unknown")),
     };
   }
 }
+
+const SALT_BYTES = 16;
 
 /** Where only few calls may be in flight, lists and pings must still find a way past them. */
 const MIN_SOCKETS_PER_ORIGIN = 256;
@@ -259,80 +426,7 @@ function socketsPerOrigin({ limits, operational }: VmcpConfig): number {
 /** A kind of client that no list is filed under, so that the newest one of any kind is found. */
 const ANY_CLIENT = "";
 
-/** Milliseconds since the epoch that no clock change moves: lifetimes must not end because someone set the time. */
-function monotonicMs(): number {
-  return performance.timeOrigin + performance.now();
-}
-
-function createSessions(
-  config: VmcpConfig,
-  backends: readonly AssembledBackend[],
-  catalogues: Catalogues,
-  logger: Logger,
-  sessionFactory: MultiSessionFactory<EdgeSession> | undefined,
-): SessionManager<EdgeSession> {
-  const { operational } = config;
-  const own = createFactory(config, catalogues, logger);
-  const isSessionScoped = operational.sessionManagementV2;
-  return new SessionManager<EdgeSession>({
-    storage: new MemoryStorage(),
-    factory: chooseSessionFactory<MultiSessionFactory<EdgeSession>>({
-      sessionManagementV2: isSessionScoped,
-      sessionFactory: sessionFactory ?? own,
-      discovery: own,
-    }),
-    backends: () => backends.map(({ session }) => session),
-    clock: monotonicMs,
-    logger,
-    idleTtlMs: operational.sessions.idleTtlMs,
-    absoluteTtlMs: operational.sessions.absoluteTtlMs,
-    maxSessions: operational.sessions.maxSessions,
-    drainDeadlineMs: operational.sessions.drainDeadlineMs,
-  });
-}
-
-function createFactory(
-  { operational, aggregation, limits, backends }: VmcpConfig,
-  catalogues: Catalogues,
-  logger: Logger,
-): LiveSessionFactory {
-  const { sessions, failureHandling } = operational;
-  const slots = new Map(backends.map(({ name, maxConcurrentCalls }) => [name, maxConcurrentCalls]));
-  return new LiveSessionFactory({
-    catalogues,
-    aggregation,
-    now: monotonicMs,
-    logger,
-    maxStartConcurrency: sessions.maxBackendStartConcurrency,
-    maxGlobalStartConcurrency: sessions.maxGlobalBackendStartConcurrency,
-    startTimeoutMs: Math.max(...backends.map(({ timeouts }) => timeouts.startMs)),
-    startDeadlineMs: sessions.startDeadlineMs,
-    drainDeadlineMs: sessions.drainDeadlineMs,
-    clientAnswerTimeoutMs: Math.max(...backends.map(({ timeouts }) => timeouts.clientAnswerMs)),
-    maxCallsInFlight: limits.callsPerSession,
-    callLimits: {
-      callsPerProcess: limits.callsPerProcess,
-      callsPerBackend: (name) => slots.get(name) ?? Number.POSITIVE_INFINITY,
-    },
-    partialFailure: failureHandling.partialFailureMode,
-  });
-}
-
-function createMonitor(
-  { operational: { failureHandling } }: VmcpConfig,
-  backends: readonly AssembledBackend[],
-  logger: Logger,
-  listeners: {
-    readonly onChange: (health: BackendHealth) => void;
-    readonly onAlive: (backend: BackendHealth["name"]) => void;
-  },
-): HealthMonitor {
-  return new HealthMonitor({
-    backends: backends.map(({ probed }) => probed),
-    intervalMs: failureHandling.healthCheckIntervalMs,
-    timeoutMs: failureHandling.healthCheckTimeoutMs,
-    unhealthyThreshold: failureHandling.unhealthyThreshold,
-    logger,
-    ...listeners,
-  });
+function adjustTimeouts({ assembled, config }: GenerationBackend): void {
+  const { startMs, callMs, toolsMs, callMaxMs, clientAnswerMs } = config.timeouts;
+  assembled.setTimeouts({ startMs, callMs, toolsMs, callMaxMs, clientAnswerMs });
 }

@@ -1,4 +1,5 @@
 import { DEADLINES, type Deadline } from "../lib/deadlines.ts";
+import type { OutboundRequest } from "../mcp/exchange.ts";
 import type { RequestId } from "../mcp/json-rpc.ts";
 import type { BackendTimeouts } from "./options.ts";
 
@@ -28,10 +29,10 @@ export class CallClock {
 
   constructor(
     timeouts: BackendTimeouts,
-    timeoutMs: number | undefined,
+    request: Pick<OutboundRequest, "timeoutMs" | "toolName">,
     onExpire: (expiry: ClockExpiry, afterMs: number) => void,
   ) {
-    this.#timeoutMs = timeoutMs ?? timeouts.callMs;
+    this.#timeoutMs = request.timeoutMs ?? timeOfTool(timeouts, request.toolName);
     this.#capMs = Math.max(timeouts.callMaxMs, this.#timeoutMs);
     this.#clientAnswerMs = timeouts.clientAnswerMs;
     this.#deadline = DEADLINES.add(this.#timeoutMs, () => {
@@ -75,4 +76,9 @@ export class CallClock {
     this.#isCapSet = leftMs <= this.#timeoutMs;
     this.#deadline.extend(Math.max(0, Math.min(this.#timeoutMs, leftMs)));
   }
+}
+
+function timeOfTool({ callMs, toolsMs }: BackendTimeouts, toolName: string | undefined): number {
+  const hasOwnTime = toolName !== undefined && Object.hasOwn(toolsMs, toolName);
+  return (hasOwnTime ? toolsMs[toolName] : undefined) ?? callMs;
 }

@@ -1,6 +1,7 @@
 import type { BackendGreeting, CapabilitySet } from "../domain/capabilities.ts";
 import type { BackendName } from "../domain/ids.ts";
 import type { AnswerSink, Exchange, OutboundRequest } from "../mcp/exchange.ts";
+import type { JsonRpcMessage } from "../mcp/json-rpc.ts";
 import type { Ask } from "./ask.ts";
 import { fetchCapabilities } from "./capability-lists.ts";
 import type { BackendSettings } from "./options.ts";
@@ -42,6 +43,12 @@ export class Connection implements BackendConnection {
 
   async listCapabilities(signal: AbortSignal): Promise<CapabilitySet> {
     return fetchCapabilities(this.#ask, this.greeting, this.#settings, signal);
+  }
+
+  /** Sends a request of the gateway's own, without parameters; resolves with the answer, result or error. */
+  async ask(method: string, signal: AbortSignal): Promise<JsonRpcMessage> {
+    const { message } = await this.#ask({ method }, signal);
+    return message;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

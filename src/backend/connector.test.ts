@@ -185,7 +185,9 @@ test("a probe asks in the gateway's own name and leaves nothing open", async () 
   const { url } = backend;
   const connector = createBackendConnector(optionsFor({ transport: "streamable", url, http }));
 
-  const { greeting, capabilities } = await connector.probe(NEVER);
+  const probe = connector.createProbe();
+  const { greeting, capabilities } = await probe.look(NEVER);
+  await probe[Symbol.asyncDispose]();
 
   expect(greeting.serverInfo).toMatchObject({ name: "hand-written" });
   expect(capabilities.tools).toEqual([]);

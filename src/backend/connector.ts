@@ -1,9 +1,13 @@
-import type { BackendGreeting, CapabilitySet } from "../domain/capabilities.ts";
 import { VmcpError } from "../domain/errors.ts";
-import type { JsonObject } from "../domain/json.ts";
 import { isSessionfulRevision, SESSIONFUL_REVISIONS } from "../mcp/revisions.ts";
 import { openConnection } from "./open-connection.ts";
-import { toSettings, type BackendOptions, type BackendSettings } from "./options.ts";
+import { createPassingProbe, StandingProbe, type BackendProbe } from "./probe.ts";
+import {
+  toSettings,
+  type AdjustableTimeouts,
+  type BackendOptions,
+  type BackendSettings,
+} from "./options.ts";
 import type { ConnectOutcome, ConnectRequest } from "./ports.ts";
 import { SseChannel } from "./sse/sse-channel.ts";
 import { toCommand } from "./stdio/command.ts";
@@ -12,12 +16,6 @@ import { toEndpoint, type Endpoint } from "./streamable-http/endpoint.ts";
 import { HttpChannel } from "./streamable-http/http-channel.ts";
 import { Transports, type OpenChannel } from "./transports.ts";
 
-/** What a backend says of itself and offers, as a look without a client finds it. */
-export interface ProbeResult {
-  readonly greeting: BackendGreeting;
-  readonly capabilities: CapabilitySet;
-}
-
 /** How to reach one configured backend, as often as there are sessions. */
 export interface BackendConnector {
   /**
@@ -25,8 +23,14 @@ export interface BackendConnector {
    * was opened is closed again.
    */
   connect(request: ConnectRequest, signal: AbortSignal): Promise<ConnectOutcome>;
-  /** Does the same in the gateway's own name, without client capabilities, and closes at once. */
-  probe(signal: AbortSignal): Promise<ProbeResult>;
+  /**
+   * A probe of its own for the caller, who closes it. Over HTTP it keeps one session with the backend, unless
+   * nothing is to be kept open between requests; otherwise each look opens, lists and closes. `onListsChanged`
+   * is called as often as the backend says so.
+   */
+  createProbe(onListsChanged?: () => void): BackendProbe;
+  /** Other time limits for calls and starts from now on, on connections that are open too. */
+  setTimeouts(timeouts: AdjustableTimeouts): void;
 }
 
 /**
@@ -40,7 +44,11 @@ export function createBackendConnector(options: BackendOptions): BackendConnecto
   const transports = toTransports(settings);
   return {
     connect: async (request, signal) => openConnection(transports, settings, request, signal),
-    probe: async (signal) => probe(transports, settings, signal),
+    setTimeouts: (timeouts) => void Object.assign(settings.timeouts, timeouts),
+    createProbe: (onListsChanged = () => {}) => {
+      const parts = { transports, settings, onListsChanged };
+      return settings.transport === "stdio" ? createPassingProbe(parts) : new StandingProbe(parts);
+    },
   };
 }
 
@@ -83,23 +91,6 @@ function toHttpOpener(settings: BackendSettings, endpoint: Endpoint): OpenChanne
 function toSseOpener(settings: BackendSettings, endpoint: Endpoint): OpenChannel {
   return (listener) => new SseChannel(settings, endpoint, listener);
 }
-
-/** Connects in the gateway's own name, closes again, and says what was found. */
-export async function probe(
-  transports: Transports,
-  settings: BackendSettings,
-  signal: AbortSignal,
-): Promise<ProbeResult> {
-  const client = { capabilities: {}, info: settings.clientInfo ?? PROBE_INFO };
-  const request = { client, listener: DEAF_LISTENER };
-  const { connection, capabilities } = await openConnection(transports, settings, request, signal);
-  await connection[Symbol.asyncDispose]();
-  return { greeting: connection.greeting, capabilities };
-}
-
-const PROBE_INFO: JsonObject = { name: "vmcp-probe", version: "0" };
-
-const DEAF_LISTENER = { unsolicited() {}, lost() {} };
 
 function checkRevision({ name, revision = "auto" }: BackendSettings): void {
   if (revision === "auto" || isSessionfulRevision(revision)) return;

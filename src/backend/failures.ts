@@ -41,14 +41,22 @@ export function closedByGatewayError(backend: string, isWritten: boolean): VmcpE
   );
 }
 
+/** The backend has forgotten the session that the call went by; the client's own session goes on. */
+export function forgottenError(backend: string, isWritten: boolean): VmcpError {
+  return backendError(backend, "backend_closed", "forgot its session before it answered", {
+    executionState: isWritten ? "unknown" : "not_executed",
+  });
+}
+
 /** The same error, for a request of which it is certain that the backend never saw any of it. */
 export function notExecuted(error: VmcpError): VmcpError {
   if (error.executionState === "not_executed") return error;
-  const { code, message, cause, backend, retryAfterSeconds } = error;
+  const { code, message, cause, backend, retryAfterSeconds, exit } = error;
   return new VmcpError(code, message, {
     cause,
     executionState: "not_executed",
     ...(backend !== undefined && { backend }),
     ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
+    ...(exit !== undefined && { exit }),
   });
 }

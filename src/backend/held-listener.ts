@@ -2,7 +2,7 @@ import type { VmcpError } from "../domain/errors.ts";
 import type { BackendMessage } from "../mcp/exchange.ts";
 import type { ConnectionListener } from "./ports.ts";
 
-/** What a backend may say before its connection is handed over; what comes beyond is dropped. */
+/** Messages that a backend may send before its connection is handed over; what comes beyond is dropped. */
 const MAX_HELD = 256;
 
 /**
@@ -18,6 +18,7 @@ export class HeldListener implements ConnectionListener {
   }
 
   unsolicited(message: BackendMessage): void {
+    if (this.#held !== undefined && this.#held.length >= MAX_HELD) return;
     this.#pass(() => this.#listener.unsolicited(message));
   }
 
@@ -41,6 +42,6 @@ export class HeldListener implements ConnectionListener {
 
   #pass(pass: () => void): void {
     if (this.#held === undefined) pass();
-    else if (this.#held.length < MAX_HELD) this.#held.push(pass);
+    else this.#held.push(pass);
   }
 }

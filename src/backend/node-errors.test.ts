@@ -17,6 +17,7 @@ const TLS_AFTER = { isWritten: true, isTls: true };
 
 test.for<Row>([
   ["ECONNREFUSED", BEFORE, "backend_unreachable", "not_executed"],
+  ["ERR_ADDRESS_REFUSED", BEFORE, "backend_unreachable", "not_executed"],
   ["ENOTFOUND", BEFORE, "backend_unreachable", "not_executed"],
   ["UND_ERR_CONNECT_TIMEOUT", BEFORE, "backend_unreachable", "not_executed"],
   ["ECONNRESET", BEFORE, "backend_unreachable", "not_executed"],

@@ -1,6 +1,7 @@
 import { errors } from "undici";
 import type { BackendFailureCode, ExecutionState, VmcpErrorDetails } from "../domain/errors.ts";
 import { VmcpError } from "../domain/errors.ts";
+import { ADDRESS_REFUSED } from "../lib/checked-lookup.ts";
 
 /** An error that names its backend first, as every message about one does. */
 export function backendError(
@@ -32,7 +33,8 @@ export function toConnectionError(backend: string, thrown: unknown, reach: Reach
   const isNotHttp = thrown instanceof errors.HTTPParserError;
   const failure = isNotHttp ? "backend_protocol" : classify(code, reach);
   const shown = code === "" ? "" : ` (${code})`;
-  return backendError(backend, failure, `${SENTENCES[failure]}${shown}`, {
+  const sentence = code === ADDRESS_REFUSED ? WRONG_ADDRESS : SENTENCES[failure];
+  return backendError(backend, failure, `${sentence}${shown}`, {
     executionState,
     cause: thrown,
   });
@@ -55,6 +57,9 @@ const SENTENCES: Readonly<Record<ConnectionFailure, string>> = {
   backend_closed: "closed the connection before it answered",
   backend_protocol: "answered with something that is not HTTP",
 };
+
+const WRONG_ADDRESS =
+  "cannot be reached: its name leads to an address that it must not lead to; restart the gateway if it has moved into the inner network";
 
 const PLAIN_CODE = /^[A-Z0-9_]{1,64}$/;
 

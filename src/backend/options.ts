@@ -11,6 +11,8 @@ export interface BackendTimeouts {
   readonly startMs: number;
   /** One call without progress, where the request names no time of its own. */
   readonly callMs: number;
+  /** The same for calls of single tools, by the backend's own names of them. */
+  readonly toolsMs: Readonly<Record<string, number>>;
   /** One call however much progress it reports; time spent waiting for the client is not counted. */
   readonly callMaxMs: number;
   /** How long a call may wait for the client to answer the backend's own request. */
@@ -20,10 +22,17 @@ export interface BackendTimeouts {
   readonly retryMaxMs: number;
 }
 
+/** What is looked up anew for each call and start, and so can change while connections are open. */
+export type AdjustableTimeouts = Pick<
+  BackendTimeouts,
+  "startMs" | "callMs" | "toolsMs" | "callMaxMs" | "clientAnswerMs"
+>;
+
 const DEFAULT_BACKEND_TIMEOUTS: BackendTimeouts = {
   connectMs: 2_000,
   startMs: 30_000,
   callMs: 120_000,
+  toolsMs: {},
   callMaxMs: 1_800_000,
   clientAnswerMs: 600_000,
   retryMinMs: 1_000,

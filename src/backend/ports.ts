@@ -31,6 +31,7 @@ export interface BackendConnection extends AsyncDisposable {
   readonly backend: BackendName;
   readonly backendSessionId: string | undefined;
   readonly greeting: BackendGreeting;
+  readonly hasSessionPerCall?: boolean;
   forward(request: OutboundRequest, sink: AnswerSink): Exchange;
   send(message: Buffer): Promise<void>;
   openNotifications(): void;

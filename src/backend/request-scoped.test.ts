@@ -68,6 +68,7 @@ test("each call has a backend session of its own, which ends with it", async () 
   expect(backend.of("initialize")).toHaveLength(3);
   // The lists are known from connecting.
   expect(backend.of("tools/list")).toHaveLength(1);
+  expect(connection.hasSessionPerCall).toBe(true);
 });
 
 test("a call that is cancelled while it runs ends its session too", async () => {

@@ -7,12 +7,13 @@ import {
   type Exchange,
   type OutboundRequest,
 } from "../mcp/exchange.ts";
-import { probe, toTransports, type BackendConnector } from "./connector.ts";
+import { toTransports, type BackendConnector } from "./connector.ts";
 import { closedByGatewayError } from "./failures.ts";
 import { backendError } from "./node-errors.ts";
 import { openConnection } from "./open-connection.ts";
 import { toSettings, type BackendOptions, type BackendSettings } from "./options.ts";
 import type { BackendConnection, ClientProfile } from "./ports.ts";
+import { createPassingProbe } from "./probe.ts";
 import { BorrowedIds } from "./borrowed-ids.ts";
 import { ScopedCall } from "./scoped-call.ts";
 import type { Transports } from "./transports.ts";
@@ -37,13 +38,16 @@ export function createRequestScopedConnector(options: BackendOptions): BackendCo
       const scoped = new RequestScopedConnection(transports, settings, request.client, greeting);
       return { connection: scoped, capabilities };
     },
-    probe: async (signal) => probe(transports, settings, signal),
+    setTimeouts: (timeouts) => void Object.assign(settings.timeouts, timeouts),
+    createProbe: (onListsChanged = () => {}) =>
+      createPassingProbe({ transports, settings, onListsChanged }),
   };
 }
 
 /** A backend as one session sees it under `request` isolation: a greeting and the way to open calls. */
 class RequestScopedConnection implements BackendConnection {
   readonly backendSessionId = undefined;
+  readonly hasSessionPerCall = true;
   readonly greeting: BackendGreeting;
   readonly #transports: Transports;
   readonly #settings: BackendSettings;

@@ -29,7 +29,7 @@ export class SharedCall implements Exchange {
     this.#table = table;
     this.#request = request;
     this.#sink = sink;
-    this.clock = new CallClock(table.settings.timeouts, request.timeoutMs, (expiry, afterMs) =>
+    this.clock = new CallClock(table.settings.timeouts, request, (expiry, afterMs) =>
       this.#expire(expiry, afterMs),
     );
   }

@@ -67,7 +67,9 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: "serve",
     summary: "Serve all backends as one MCP endpoint.",
     details:
-      "Runs until SIGINT, SIGTERM or SIGHUP, which lets calls in flight finish; a second signal ends it at once. " +
+      "Runs until SIGINT or SIGTERM, which lets calls in flight finish; a second signal ends it at once. " +
+      "The file is watched, and a change of it takes effect while clients stay connected; SIGHUP reads it again too, " +
+      "except on a terminal, where it stops as the others do, because it means that the terminal was closed. " +
       "A backend that cannot be reached does not stop the others. On a terminal, logs are short lines from `warn` up; " +
       "otherwise they are JSON on standard error. With --stdio it serves the one client that started it, until that " +
       "closes standard input; everything else that there is to say goes to standard error.",
@@ -86,6 +88,11 @@ export const COMMANDS: readonly CommandSpec[] = [
       },
       { flags: "--path <PATH>", description: "Path of the endpoint, in place of server.path." },
       {
+        flags: "--workers <COUNT>",
+        description:
+          "Processes that share the sessions, 1 to 64, in place of server.workers; auto is one per core.",
+      },
+      {
         flags: "--log-level <LEVEL>",
         description: "What to log, in place of operational.logLevel.",
         choices: ["debug", "info", "warn", "error", "silent"],
@@ -94,6 +101,11 @@ export const COMMANDS: readonly CommandSpec[] = [
         flags: "--allow-insecure-anonymous",
         description:
           "Serve clients without authentication also on an address that is not loopback.",
+      },
+      {
+        flags: "--no-watch",
+        description:
+          "Leave the configuration as it is when its file changes; SIGHUP still reads it.",
       },
       {
         flags: "--json",
@@ -153,9 +165,22 @@ export const COMMANDS: readonly CommandSpec[] = [
   {
     name: "validate",
     summary: "Check a configuration and list every problem.",
+    details:
+      "With --against it also asks the gateway that runs there, on this machine, what a reload would change, and " +
+      "changes nothing. Values of headers and variables that stand in the file itself are not compared.",
     args: [FILE],
-    options: [JSON_OUTPUT],
-    examples: ["vmcp validate", "vmcp validate vmcp.yaml --json"],
+    options: [
+      {
+        flags: "--against <URL>",
+        description: "The address of a running gateway whose reload to plan.",
+      },
+      JSON_OUTPUT,
+    ],
+    examples: [
+      "vmcp validate",
+      "vmcp validate vmcp.yaml --json",
+      "vmcp validate vmcp.yaml --against http://127.0.0.1:4483",
+    ],
     load: async () => (await import("./commands/validate.ts")).validate,
   },
   {

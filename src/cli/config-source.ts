@@ -25,6 +25,8 @@ export interface UsedConfig {
   /** For people: the file relative to where they are, or the command line. */
   readonly origin: string;
   readonly warnings: readonly ConfigProblem[];
+  /** The file that it came from, if it came from one. */
+  readonly file: string | undefined;
 }
 
 const DEFAULT_FILES = ["vmcp.yaml", "vmcp.yml", "vmcp.json", ".mcp.json"] as const;
@@ -57,7 +59,8 @@ function fromFile(source: ConfigSource, terminal: Terminal): UsedConfig {
     overrides: { host, port, allowInsecureAnonymous },
   });
   const { config, warnings } = loaded;
-  return { config: withPath(config, source.path), origin: path, warnings };
+  const file = resolve(terminal.cwd, path);
+  return { config: withPath(config, source.path), origin: path, warnings, file };
 }
 
 /**
@@ -112,6 +115,7 @@ function fromFlags(source: ConfigSource, { env, cwd }: Terminal): UsedConfig {
       config: resolveConfig(input, { env, baseDir: cwd }),
       origin: "the command line",
       warnings: [],
+      file: undefined,
     };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;

@@ -28,8 +28,14 @@ export const EXIT_CODE_ROWS: readonly (readonly [ExitCode, string])[] = [
   [EXIT.usage, "The command line is wrong: an unknown command, option, tool or value."],
   [EXIT.badData, "`call`: the arguments are not a JSON object."],
   [EXIT.noInput, "There is no configuration, or its file does not exist or may not be read."],
-  [EXIT.unavailable, "A backend that is needed cannot be reached, or failed to answer."],
-  [EXIT.internal, "A fault of vmcp itself; `VMCP_DEBUG=1` shows where."],
+  [
+    EXIT.unavailable,
+    "A backend that is needed cannot be reached, or failed to answer; `validate --against`: the gateway.",
+  ],
+  [
+    EXIT.internal,
+    "A fault of vmcp itself; `VMCP_DEBUG=1` shows where. `serve --workers`: a worker ended five times in a row, each time within 30 seconds.",
+  ],
   [EXIT.system, "The system refused something, most often because the port is in use."],
   [EXIT.exists, "A file is there already and was not overwritten."],
   [EXIT.inputOutput, "A file cannot be written."],

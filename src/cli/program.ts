@@ -97,10 +97,14 @@ function createOption({ flags, description, isRepeatable, choices }: OptionSpec)
 
 function readOptions(command: Command): ReadonlyMap<string, unknown> {
   return new Map(
-    command.options.map((option) => [
-      option.long?.replace(/^--/, "") ?? option.name(),
-      command.getOptionValue(option.attributeName()),
-    ]),
+    command.options.map((option) => {
+      const value: unknown = command.getOptionValue(option.attributeName());
+      // `--no-x` is kept as an `x` that is true unless it is given.
+      return [
+        option.long?.replace(/^--/, "") ?? option.name(),
+        option.negate ? value === false : value,
+      ];
+    }),
   );
 }
 

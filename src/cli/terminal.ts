@@ -24,6 +24,8 @@ export interface Terminal {
   readonly home: string;
   /** As `process.platform`. */
   readonly platform: string;
+  /** Whether somebody's terminal is at either end, which may be closed. */
+  readonly isAttached: boolean;
   readStdin(): Promise<string>;
   /** Standard input and output as they are, for a command that speaks a protocol over them. */
   stdio(): { readonly input: Readable; readonly output: Writable };
@@ -41,6 +43,7 @@ export function processTerminal(): Terminal {
     cwd: process.cwd(),
     home: homedir(),
     platform: process.platform,
+    isAttached: [process.stdin, process.stdout].some(({ isTTY }) => isTTY),
     readStdin: async () => readText(process.stdin),
     stdio: () => ({ input: process.stdin, output: process.stdout }),
   };

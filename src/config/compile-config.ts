@@ -3,12 +3,14 @@ import { checkBackends } from "./checks/backends.ts";
 import { checkCompositeTools } from "./checks/composite-tools.ts";
 import { checkIncomingAuth } from "./checks/incoming-auth.ts";
 import { checkOutgoingAuth } from "./checks/outgoing-auth.ts";
+import { toComparable, withoutSecrets } from "./comparable.ts";
 import type { Finding } from "./problems.ts";
 import { pathText, problem } from "./problems.ts";
 import type { RawObject } from "./raw-values.ts";
 import { isRawObject, listOf, objectOf, textOf, valueAt } from "./raw-values.ts";
 import type { Expanded, ReferenceSources } from "./references.ts";
 import { expandReferences } from "./references.ts";
+import { resolveAudit } from "./resolve-audit.ts";
 import { resolveBackends } from "./resolve-backends.ts";
 import {
   MAX_SESSIONS_VARIABLE,
@@ -59,7 +61,10 @@ export function compileConfig(input: RawObject, options: CompileOptions): Compil
     ...checkTogether(raw, options),
   ]);
   const isUsable = parsed.success && !findings.some(({ severity }) => severity === "problem");
-  return { config: isUsable ? resolveConfig(parsed.data, options) : undefined, findings };
+  return {
+    config: isUsable ? withComparable(parsed.data, overridden, options) : undefined,
+    findings,
+  };
 }
 
 function withOverrides(input: RawObject, overrides: ConfigOverrides): RawObject {
@@ -131,10 +136,31 @@ function withoutEchoes(expanded: Expanded, findings: readonly Finding[]): readon
   return [...expanded.findings, ...findings.filter(({ path }) => !unresolved.has(pathText(path)))];
 }
 
-function resolveConfig(input: ConfigInput, options: CompileOptions): VmcpConfig {
+function withComparable(input: ConfigInput, raw: RawObject, options: CompileOptions): VmcpConfig {
+  const config = resolveConfig(input, options);
+  const { env } = options.references;
+  const references = Object.fromEntries(Object.keys(env).map((name) => [name, `\${env:${name}}`]));
+  const backends = resolveBackends(withoutSecrets(input, raw), {
+    env: references,
+    baseDir: options.baseDir,
+    isSessionScoped: config.operational.sessionManagementV2,
+  });
+  const { backends: fields, settings } = toComparable({ ...config, backends });
+  const { host, port } = options.overrides;
+  const isOverridden = (path: string): boolean =>
+    (path === "server.host" && host !== undefined) ||
+    (path === "server.port" && port !== undefined);
+  const own = new Map([...settings].filter(([path]) => !isOverridden(path)));
+  return { ...config, comparable: { backends: fields, settings: own } };
+}
+
+function resolveConfig(
+  input: ConfigInput,
+  options: CompileOptions,
+): Omit<VmcpConfig, "comparable"> {
   const { env } = options.references;
   const operational = resolveOperational(input.operational, env, options.isSessionScopedByDefault);
-  const { host, port, path, allowedHosts, allowedOrigins, legacySse } = input.server;
+  const { host, port, path, allowedHosts, allowedOrigins, legacySse, workers } = input.server;
   return {
     name: input.name,
     groupRef: input.groupRef ?? input.group,
@@ -148,7 +174,8 @@ function resolveConfig(input: ConfigInput, options: CompileOptions): VmcpConfig 
       new Set(input.backends.map(({ name }) => name)),
     ),
     operational,
-    server: { host, port, path, allowedHosts, allowedOrigins, legacySse },
+    server: { host, port, path, allowedHosts, allowedOrigins, legacySse, workers },
     limits: resolveLimits(input.limits),
+    audit: resolveAudit(input.audit, input.name, options.baseDir),
   };
 }

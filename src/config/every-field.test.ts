@@ -27,6 +27,8 @@ const SAMPLES = new Map<string, unknown>([
   ["backends[].args", ["x"]],
   ["backends[].env", { A: "b" }],
   ["backends[].cwd", "folder"],
+  ["backends[].timeouts.keepalive", "77s"],
+  ["backends[].timeouts.tools", { slow: "77s" }],
   ["backends[].stdio.command", "other"],
   ["backends[].stdio.args", ["x"]],
   ["backends[].stdio.env", { A: "b" }],
@@ -34,15 +36,20 @@ const SAMPLES = new Map<string, unknown>([
   ["aggregation.conflictResolutionConfig.prefixFormat", "{workload}."],
   ["aggregation.conflictResolutionConfig.priorityOrder", ["b1"]],
   ["aggregation.conflictResolution", "manual"],
+  ["audit.component", "edge"],
+  ["audit.eventTypes", ["mcp_tool_call"]],
+  ["audit.excludeEventTypes", ["mcp_tool_call"]],
+  ["audit.logFile", "audit.log"],
   ["server.host", "localhost"],
   ["server.path", "/other"],
   ["server.allowedHosts", ["mcp.example"]],
+  ["server.workers", "auto"],
   ["server.allowedOrigins", ["https://app.example"]],
 ]);
 
 /** Fields whose effect is a rule, shown by other tests: they permit or refuse, or only count beside others. */
 const RULES =
-  /^(?:incomingAuth|outgoingAuth|admin|sessionStorage)\b|allowInsecureHttp|transport$|validateArguments|trustProxy|enabled$|^aggregation\.(?:tools|resources|prompts)\[\]|perWorkload/;
+  /^(?:incomingAuth|outgoingAuth|admin|sessionStorage)\b|allowInsecureHttp|transport$|trustProxy|enabled$|^aggregation\.(?:tools|resources|prompts)\[\]|perWorkload/;
 
 function leavesOf(node: SchemaNode, field: string, isIgnored: boolean): readonly Leaf[] {
   if (node.support === "refused") return [];
@@ -71,7 +78,7 @@ function baseFor(field: string): RawObject {
   if (field.startsWith("backends[].stdio")) {
     return { backends: [{ name: "b1", stdio: { command: "run" } }], operational: {} };
   }
-  const isProgram = /^backends\[\]\.(?:command|args|env|cwd)$/.test(field);
+  const isProgram = /^backends\[\]\.(?:command$|args$|env$|cwd$|restart\.)/.test(field);
   const backend = isProgram ? { command: "run" } : { url: "https://b1.example/" };
   return { backends: [{ name: "b1", ...backend }], operational: {} };
 }

@@ -34,6 +34,7 @@ test("one backend is a whole configuration; everything else has a default", () =
 
   expect({ kind, warnings }).toEqual({ kind: "vmcp", warnings: [] });
   expect(config).toEqual({
+    comparable: expect.anything(),
     name: "vmcp",
     groupRef: undefined,
     backends: [
@@ -49,10 +50,13 @@ test("one backend is a whole configuration; everything else has a default", () =
           connectMs: 2000,
           startMs: 30_000,
           callMs: 120_000,
+          toolsMs: {},
           callMaxMs: 1_800_000,
           clientAnswerMs: 600_000,
         },
         maxConcurrentCalls: 64,
+        validateArguments: false,
+        trustAnnotations: false,
       },
     ],
     aggregation: {
@@ -75,13 +79,18 @@ test("one backend is a whole configuration; everything else has a default", () =
         unhealthyThreshold: 3,
         healthCheckTimeoutMs: 10_000,
         partialFailureMode: "best_effort",
+        circuitBreaker: { enabled: true, failureThreshold: 5, timeoutMs: 60_000 },
       },
       sessions: {
         idleTtlMs: 1_800_000,
+        unusedTtlMs: 300_000,
         absoluteTtlMs: 86_400_000,
         maxSessions: 1000,
+        maxSessionsPerIdentity: 10,
+        evictIdleAfterMs: 300_000,
         startDeadlineMs: 5000,
         drainDeadlineMs: 25_000,
+        shutdownGraceMs: 5_000,
         maxBackendStartConcurrency: 10,
         maxGlobalBackendStartConcurrency: 64,
       },
@@ -93,6 +102,7 @@ test("one backend is a whole configuration; everything else has a default", () =
       allowedHosts: [],
       allowedOrigins: [],
       legacySse: false,
+      workers: 1,
     },
     limits: {
       requestBytes: 4_194_304,
@@ -114,6 +124,20 @@ test("one backend is a whole configuration; everything else has a default", () =
       toolsPerBackend: 1000,
       descriptionBytes: 16_384,
       schemaBytes: 65_536,
+      subSchemas: 2000,
+      schemaDepth: 32,
+    },
+    audit: {
+      enabled: false,
+      component: "vmcp",
+      eventTypes: [],
+      excludeEventTypes: [],
+      includeRequestData: false,
+      includeResponseData: false,
+      detectApplicationErrors: true,
+      maxDataSize: 1024,
+      logFile: undefined,
+      onFailure: "deny",
     },
   });
 });
@@ -220,19 +244,15 @@ metadata: {team: a}
 operational:
   failureHandling:
     statusReportingInterval: 30s
-    circuitBreaker: {enabled: true, failureThreshold: 5, timeout: 60s}
 telemetry: {serviceName: x, tracingEnabled: false, samplingRate: "0.05"}
-audit: {enabled: false, maxDataSize: 1024}
 codeMode: {enabled: false}
 sessionStorage: {provider: memory}
 admin: {enabled: false}
 `);
 
   expect(warnings.map(({ path }) => path).toSorted()).toEqual([
-    "audit",
     "codeMode",
     "metadata",
-    "operational.failureHandling.circuitBreaker",
     "operational.failureHandling.statusReportingInterval",
     "telemetry",
   ]);
@@ -429,10 +449,8 @@ audit: {enabled: false}
   });
   expect(warnings.map(({ path }) => path).toSorted()).toEqual([
     "aggregation.conflictResolutionConfig.priorityOrder[2]",
-    "audit",
     "backends[0].metadata",
     "backends[1].type",
-    "operational.failureHandling.circuitBreaker",
     "operational.failureHandling.statusReportingInterval",
     "telemetry",
   ]);

@@ -6,7 +6,7 @@ import { lookUp } from "./references.ts";
 import type { BackendInput } from "./schema/backends.ts";
 import type { ConfigInput } from "./schema/config-schema.ts";
 import type { StrategyInput } from "./schema/outgoing-auth.ts";
-import type { BackendConfig, BackendTimeouts } from "./vmcp-config.ts";
+import type { BackendConfig, BackendTimeouts, RestartConfig } from "./vmcp-config.ts";
 
 export interface BackendContext {
   readonly env: Environment;
@@ -38,14 +38,16 @@ function resolveBackend(
     isolation: isolation ?? (context.isSessionScoped ? "session" : "request"),
     revision: backend.revision,
     timeouts: resolveTimeouts(backend, config),
+    validateArguments: backend.validateArguments,
     maxConcurrentCalls: backend.maxConcurrentCalls ?? config.limits.callsPerBackend,
+    trustAnnotations: backend.trustAnnotations,
   } as const;
   const transport = transportOf({ ...backend });
   if (transport !== "stdio") {
     return {
       ...base,
       transport,
-      url: new URL(backend.url ?? "").href,
+      url: normalUrl(backend.url ?? ""),
       headers: { ...strategyHeaders(backend, config, context.env) },
       caBundlePath: absolute(backend.caBundlePath, context),
     };
@@ -58,6 +60,16 @@ function resolveBackend(
     args,
     env,
     cwd: absolute(cwd, context),
+    restart: resolveRestart(backend),
+  };
+}
+
+function resolveRestart({ restart }: BackendInput): RestartConfig {
+  return {
+    backoffMinMs: restart.backoffMin,
+    backoffMaxMs: restart.backoffMax,
+    budget: restart.budget,
+    windowMs: restart.window,
   };
 }
 
@@ -71,8 +83,11 @@ function resolveTimeouts({ name, timeouts }: BackendInput, config: ConfigInput):
     connectMs: timeouts.connect,
     startMs: timeouts.start,
     callMs,
+    toolsMs: timeouts.tools,
     callMaxMs: Math.max(timeouts.callMax, callMs),
     clientAnswerMs: timeouts.clientAnswer,
+    keepaliveMs: timeouts.keepalive === "off" ? undefined : timeouts.keepalive,
+    idleMs: timeouts.idle,
   };
 }
 
@@ -100,6 +115,11 @@ function injectedHeader(
   const { headerName, headerValue, headerValueEnv } = strategy.headerInjection ?? strategy;
   const value = headerValue ?? lookUp(env, headerValueEnv ?? "");
   return headerName === undefined || value === undefined ? undefined : { name: headerName, value };
+}
+
+/** A URL that stands for its reference has no other form. */
+function normalUrl(text: string): string {
+  return URL.canParse(text) ? new URL(text).href : text;
 }
 
 function absolute(path: string | undefined, { baseDir }: BackendContext): string | undefined {

@@ -1,3 +1,4 @@
+import type { AuditEventType } from "../domain/audit-event-types.ts";
 import type { BackendName } from "../domain/ids.ts";
 import type { JsonObject } from "../domain/json.ts";
 
@@ -16,14 +17,37 @@ export interface VmcpConfig {
   readonly operational: OperationalConfig;
   readonly server: ServerConfig;
   readonly limits: LimitsConfig;
+  readonly audit: AuditConfig;
+  /** The same without secrets, and without what a command line said in place of the file. */
+  readonly comparable: ComparableConfig;
+}
+
+/** What two configurations are compared by: each field and setting by its name in the file. */
+export interface ComparableConfig {
+  readonly backends: ReadonlyMap<string, ReadonlyMap<string, unknown>>;
+  readonly settings: ReadonlyMap<string, unknown>;
 }
 
 export interface BackendTimeouts {
   readonly connectMs: number;
   readonly startMs: number;
   readonly callMs: number;
+  /** For calls of single tools, by the backend's own names. */
+  readonly toolsMs: Readonly<Record<string, number>>;
   readonly callMaxMs: number;
   readonly clientAnswerMs: number;
+  /** Undefined: connections without calls are left alone. */
+  readonly keepaliveMs: number | undefined;
+  /** Undefined: connections without calls are kept. */
+  readonly idleMs: number | undefined;
+}
+
+/** How often the process of a stdio backend may end, in each session, and be started again. */
+export interface RestartConfig {
+  readonly backoffMinMs: number;
+  readonly backoffMaxMs: number;
+  readonly budget: number;
+  readonly windowMs: number;
 }
 
 interface BackendBase {
@@ -34,6 +58,9 @@ interface BackendBase {
   readonly revision: string;
   readonly timeouts: BackendTimeouts;
   readonly maxConcurrentCalls: number;
+  readonly trustAnnotations: boolean;
+  /** Calls whose arguments do not fit the tool's schema are answered without the backend. */
+  readonly validateArguments: boolean;
 }
 
 interface HttpBackendConfig extends BackendBase {
@@ -54,6 +81,7 @@ interface StdioBackendConfig extends BackendBase {
   readonly env: Readonly<Record<string, string>>;
   /** Absolute. */
   readonly cwd: string | undefined;
+  readonly restart: RestartConfig;
 }
 
 export type BackendConfig = HttpBackendConfig | StdioBackendConfig;
@@ -93,13 +121,25 @@ export interface OperationalConfig {
     readonly unhealthyThreshold: number;
     readonly healthCheckTimeoutMs: number;
     readonly partialFailureMode: "fail" | "best_effort";
+    readonly circuitBreaker: {
+      readonly enabled: boolean;
+      /** Failures in a row. */
+      readonly failureThreshold: number;
+      /** How long a circuit stays open before one use is let through. */
+      readonly timeoutMs: number;
+    };
   };
   readonly sessions: {
     readonly idleTtlMs: number;
+    readonly unusedTtlMs: number;
     readonly absoluteTtlMs: number;
     readonly maxSessions: number;
+    /** Of one identified client; anonymous ones are not told apart. */
+    readonly maxSessionsPerIdentity: number;
+    readonly evictIdleAfterMs: number;
     readonly startDeadlineMs: number;
     readonly drainDeadlineMs: number;
+    readonly shutdownGraceMs: number;
     readonly maxBackendStartConcurrency: number;
     readonly maxGlobalBackendStartConcurrency: number;
   };
@@ -114,6 +154,8 @@ interface ServerConfig {
   readonly allowedOrigins: readonly string[];
   /** Clients that only know HTTP+SSE are served besides. */
   readonly legacySse: boolean;
+  /** Processes that share the sessions, where the command serves; `auto`: one per core. */
+  readonly workers: number | "auto";
 }
 
 export interface LimitsConfig {
@@ -137,4 +179,22 @@ export interface LimitsConfig {
   readonly toolsPerBackend: number;
   readonly descriptionBytes: number;
   readonly schemaBytes: number;
+  readonly subSchemas: number;
+  readonly schemaDepth: number;
+}
+
+export interface AuditConfig {
+  readonly enabled: boolean;
+  readonly component: string;
+  /** Empty: all. */
+  readonly eventTypes: readonly AuditEventType[];
+  readonly excludeEventTypes: readonly AuditEventType[];
+  readonly includeRequestData: boolean;
+  readonly includeResponseData: boolean;
+  readonly detectApplicationErrors: boolean;
+  /** In bytes. */
+  readonly maxDataSize: number;
+  /** Absolute; undefined: a standard stream. */
+  readonly logFile: string | undefined;
+  readonly onFailure: "deny" | "allow";
 }

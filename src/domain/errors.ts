@@ -65,12 +65,20 @@ export type VmcpErrorCode =
   | ClientFaultCode
   | OperatorCode;
 
+/** How the process of a backend ended: one of the two is set. */
+export interface ProcessExit {
+  readonly code?: number;
+  readonly signal?: string;
+}
+
 export interface VmcpErrorDetails {
   readonly cause?: unknown;
   /** The configured alias of the backend that failed. */
   readonly backend?: string;
   readonly executionState?: ExecutionState;
   readonly retryAfterSeconds?: number;
+  /** Where the end of a backend's process is what failed. */
+  readonly exit?: ProcessExit;
 }
 
 /**
@@ -85,6 +93,7 @@ export class VmcpError extends Error {
   readonly backend: string | undefined;
   readonly executionState: ExecutionState | undefined;
   readonly retryAfterSeconds: number | undefined;
+  readonly exit: ProcessExit | undefined;
 
   constructor(code: VmcpErrorCode, message: string, details: VmcpErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
@@ -92,6 +101,7 @@ export class VmcpError extends Error {
     this.backend = details.backend;
     this.executionState = details.executionState;
     this.retryAfterSeconds = details.retryAfterSeconds;
+    this.exit = details.exit;
   }
 
   /** Keeps a `VmcpError` as it is and wraps anything else as `internal`, whose message no client sees. */

@@ -83,16 +83,52 @@ test("the timer stops when nothing waits and starts again for the next deadline"
   expect(onExpire).toHaveBeenCalledTimes(2);
 });
 
-test("a process that stood still fires everything that fell due meanwhile", () => {
+test("what fell due while the process stood still comes after one more turn", () => {
   const onExpire = vi.fn<() => void>();
   const wheel = new Deadlines();
   for (const ms of [200, 30_000, 90_000]) wheel.add(ms, onExpire);
   const now = performance.now();
 
-  vi.spyOn(performance, "now").mockReturnValue(now + 3_600_000);
+  const clock = vi.spyOn(performance, "now").mockReturnValue(now + 3_600_000);
+  vi.advanceTimersByTime(100);
+  const atOnce = onExpire.mock.calls.length;
+  clock.mockReturnValue(now + 3_600_100);
   vi.advanceTimersByTime(100);
 
+  expect(atOnce).toBe(0);
   expect(onExpire).toHaveBeenCalledTimes(3);
+  vi.restoreAllMocks();
+});
+
+test("a call whose answer came while the process stood still is not cut off [F40]", () => {
+  const onExpire = vi.fn<() => void>();
+  const wheel = new Deadlines();
+  const deadline = wheel.add(500, onExpire);
+  const now = performance.now();
+
+  vi.spyOn(performance, "now").mockReturnValue(now + 2_000);
+  vi.advanceTimersByTime(100);
+  // What arrived is read between two turns.
+  deadline.cancel();
+  vi.advanceTimersByTime(500);
+
+  expect(onExpire).not.toHaveBeenCalled();
+  vi.restoreAllMocks();
+});
+
+test("a process that stands still again and again keeps its deadlines all the same", () => {
+  const onExpire = vi.fn<() => void>();
+  const wheel = new Deadlines();
+  wheel.add(500, onExpire);
+  const start = performance.now();
+  const clock = vi.spyOn(performance, "now");
+
+  for (const stop of [1, 2]) {
+    clock.mockReturnValue(start + stop * 1_000);
+    vi.advanceTimersByTime(100);
+  }
+
+  expect(onExpire).toHaveBeenCalledOnce();
   vi.restoreAllMocks();
 });
 

@@ -4,6 +4,9 @@ const TICK_MS = 100;
 /** Deadlines farther away than one turn of the wheel (51 s) stay in their slot for another turn. */
 const SLOTS = 512;
 
+/** A turn that is late by more than this comes after the process stood still, and not after a busy moment. */
+const STANDSTILL_TICKS = 5;
+
 /** One wait. Both methods are harmless once it has ended. */
 export interface Deadline {
   cancel(): void;
@@ -15,7 +18,8 @@ export interface Deadline {
  * Many coarse deadlines on one timer, so that a call needs no timer of its own.
  *
  * Adding, extending and cancelling cost the same however many wait. The timer runs only while something
- * waits and does not keep the process alive. Time is monotonic; callbacks must not throw.
+ * waits and does not keep the process alive. Time is monotonic; callbacks must not throw. After the process stood
+ * still, what fell due meanwhile comes one turn later, so that what arrived in that time can be read before.
  *
  * Each slot is a chain of the entries themselves. A collection in its place would move its entries into a new
  * table every few hundred calls, and the old tables keep finished calls alive until the next full garbage
@@ -26,6 +30,7 @@ export class Deadlines {
   #waiting = 0;
   #seenTick = 0;
   #timer: NodeJS.Timeout | undefined;
+  #isAfterStandstill = false;
 
   /** How many deadlines wait now. */
   get size(): number {
@@ -70,6 +75,9 @@ export class Deadlines {
       return;
     }
     const nowTick = Math.floor(performance.now() / TICK_MS);
+    this.#isAfterStandstill =
+      !this.#isAfterStandstill && nowTick - this.#seenTick > STANDSTILL_TICKS;
+    if (this.#isAfterStandstill) return;
     // After a long pause of the process one whole turn sees every slot.
     const firstTick = Math.max(this.#seenTick + 1, nowTick - SLOTS + 1);
     this.#seenTick = nowTick;

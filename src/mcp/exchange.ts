@@ -15,6 +15,8 @@ export interface OutboundRequest {
   readonly bytes: Buffer;
   /** `params._meta.progressToken` where the client gave one. */
   readonly progressToken?: RequestId;
+  /** Where it is a call of a tool: the backend's own name of it. */
+  readonly toolName?: string;
   /** Ends the wait for an answer; progress extends it up to the connection's own cap. */
   readonly timeoutMs?: number;
 }
@@ -38,6 +40,8 @@ export interface AnswerSink {
 
 /** A request under way, as seen by the one who waits for it. Every method is harmless after the end. */
 export interface Exchange {
+  /** The configured name of the backend that it goes to, where it goes to one. */
+  readonly backend?: string;
   /**
    * Stops waiting and tells the backend (`notifications/cancelled` where the revision has it). The sink
    * hears nothing more, not even `fail`.

@@ -21,6 +21,15 @@ test("a failure at a backend says which, what kind, whether it ran and when to t
   });
 });
 
+test.for([{ code: 3 }, { signal: "SIGKILL" }])(
+  "a failure by the end of a process says how it ended: %j",
+  (exit) => {
+    const error = new VmcpError("backend_closed", 'Backend "b1" ended', { backend: "b1", exit });
+
+    expect(toJsonRpcError(error)).toMatchObject({ data: { kind: "backend_closed", exit } });
+  },
+);
+
 test("a fault of the client's own has no data", () => {
   const error = new VmcpError("invalid_params", '"params.name" must be a text');
 

@@ -74,18 +74,19 @@ const MAX_MESSAGE_LENGTH = 300;
  * Turns anything thrown into what a client may see.
  *
  * A failure that names a backend, ended a call under way or says when to try again carries
- * `data {kind, backend?, executionState?, retryAfterSeconds?}`.
+ * `data {kind, backend?, executionState?, retryAfterSeconds?, exit?: {code} | {signal}}`.
  */
 export function toJsonRpcError(thrown: unknown): JsonRpcError {
   const error = VmcpError.from(thrown);
   if (HIDDEN_CODES.has(error.code)) return { code: INTERNAL_ERROR, message: "Internal error" };
   const code = WIRE_CODE[error.code];
   const message = error.message.slice(0, MAX_MESSAGE_LENGTH);
-  const { backend, executionState, retryAfterSeconds } = error;
+  const { backend, executionState, retryAfterSeconds, exit } = error;
   const details = {
     ...(backend !== undefined && { backend }),
     ...(executionState !== undefined && { executionState }),
     ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
+    ...(exit !== undefined && { exit: { ...exit } }),
   };
   if (Object.keys(details).length === 0) return { code, message };
   return { code, message, data: { kind: error.code, ...details } };

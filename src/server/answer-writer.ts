@@ -5,6 +5,7 @@ import { encodeError } from "../mcp/json-rpc.ts";
 import type { AnswerSink, BackendMessage, Exchange } from "../mcp/exchange.ts";
 import { toJsonRpcError } from "../mcp/wire-errors.ts";
 import { writeError } from "./http-errors.ts";
+import { writeLoneAnswer } from "./lone-answer.ts";
 import {
   EVENT_STREAM_HEADERS,
   type EventLog,
@@ -98,9 +99,7 @@ export class AnswerWriter implements AnswerSink {
       this.#stream.end();
       return;
     }
-    this.#response
-      .writeHead(200, { "content-type": "application/json", "content-length": bytes.length })
-      .end(bytes);
+    writeLoneAnswer(this.#response, bytes);
   }
 
   #beginStream(): EventStream {

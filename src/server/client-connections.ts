@@ -1,5 +1,9 @@
+import { once } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { settledWithin } from "../lib/settled-within.ts";
+import { linger } from "./linger.ts";
 
 /** What the HTTP parser stumbled over, as the status that says so. Anything else is 400. */
 const STATUS_OF: ReadonlyMap<string, Status> = new Map([
@@ -9,9 +13,6 @@ const STATUS_OF: ReadonlyMap<string, Status> = new Map([
 ]);
 
 const BAD_REQUEST: Status = { code: 400, text: "Bad Request" };
-
-/** How long a client may take to read the last answer of its connection before that is cut. */
-const LINGER_MS = 1_000;
 
 interface Status {
   readonly code: number;
@@ -23,6 +24,9 @@ interface LastExchange {
   readonly response: ServerResponse;
 }
 
+/** How long closing waits for clients to read what was written to them. */
+const FLUSH_MS = 1_000;
+
 /**
  * What is under way on each client's connection, for all that happens to a connection and not to a request.
  *
@@ -31,6 +35,18 @@ interface LastExchange {
 export class ClientConnections {
   readonly #last = new WeakMap<Duplex, LastExchange>();
   readonly #broken = new WeakSet<Duplex>();
+  readonly #open = new Set<Socket>();
+
+  /** Connections that are open now. */
+  get count(): number {
+    return this.#open.size;
+  }
+
+  /** Notes a connection until it closes. */
+  opened(socket: Socket): void {
+    this.#open.add(socket);
+    socket.on("close", () => this.#open.delete(socket));
+  }
 
   /** Notes a request at the moment its head is complete. */
   began(request: IncomingMessage, response: ServerResponse): void {
@@ -66,6 +82,30 @@ export class ClientConnections {
     if (last === undefined || isAnswered(last) || socket.writableLength > 0) socket.destroy();
   }
 
+  /**
+   * Closes every connection once what was asked on it is answered and sent. One on which nothing was asked yet stays
+   * for its first request, whose answer closes it.
+   */
+  closeWhenAnswered(): void {
+    for (const socket of this.#open) {
+      const response = this.#last.get(socket)?.response;
+      if (response === undefined) continue;
+      if (response.writableEnded) socket.destroySoon();
+      else if (response.headersSent) response.on("close", () => linger(socket));
+      else response.shouldKeepAlive = false;
+    }
+  }
+
+  /** Closes every connection now. What was written is still sent; who does not read it is cut after a moment. */
+  async close(): Promise<void> {
+    const closing = [...this.#open].map(async (socket) => {
+      const closed = socket.closed ? Promise.resolve() : once(socket, "close");
+      socket.destroySoon();
+      if (!(await settledWithin(closed, FLUSH_MS))) socket.destroy();
+    });
+    await Promise.allSettled(closing);
+  }
+
   /** Tunnels are none of our business. */
   refuseTunnel(socket: Duplex): void {
     refuse(socket, { code: 405, text: "Method Not Allowed" });
@@ -83,13 +123,4 @@ function statusOf(error: NodeJS.ErrnoException): Status {
 function refuse(socket: Duplex, { code, text }: Status): void {
   socket.write(`HTTP/1.1 ${code} ${text}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
   linger(socket);
-}
-
-/** Ends our side and gives the client a moment to read; one that never closes its side is cut. */
-function linger(socket: Duplex): void {
-  const timer = setTimeout(() => socket.destroy(), LINGER_MS).unref();
-  socket.on("close", () => clearTimeout(timer));
-  // A client that is gone already is no news.
-  socket.on("error", () => socket.destroy());
-  socket.end();
 }

@@ -5,6 +5,8 @@ import type { Logger } from "../domain/logger.ts";
 import { encodeError } from "../mcp/json-rpc.ts";
 import { toJsonRpcError } from "../mcp/wire-errors.ts";
 import { discardBody } from "./body.ts";
+import { closeGently } from "./linger.ts";
+import { writeLoneAnswer } from "./lone-answer.ts";
 
 /**
  * The HTTP status of everything that can be refused or fail. What was understood and answered in the terms
@@ -105,7 +107,10 @@ export async function refuse(
 ): Promise<void> {
   const error = VmcpError.from(thrown);
   const isInStep = !CLOSING_CODES.has(error.code) && (await discardBody(request, maxRequestBytes));
-  if (!isInStep) response.shouldKeepAlive = false;
+  if (!isInStep) {
+    response.shouldKeepAlive = false;
+    closeGently(request, response, maxRequestBytes);
+  }
   writeError(response, error, logger, idJson);
 }
 
@@ -135,6 +140,10 @@ export function writeError(
     status === 500
       ? internalError(error, logger, idJson)
       : encodeError(idJson, toJsonRpcError(error));
+  if (status === 200) {
+    writeLoneAnswer(response, body);
+    return;
+  }
   response
     .writeHead(status, { "content-type": "application/json", "content-length": body.length })
     .end(body);

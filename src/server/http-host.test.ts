@@ -143,6 +143,7 @@ describe("heartbeats", () => {
 });
 
 describe("a client that goes away", () => {
+  // [spec:transport-25]
   test("has its call cancelled when the grace is over", async () => {
     const { session, sinks, cancelled } = scriptedCalls();
     await using edge = await startHost({ session, limits: { disconnectGraceMs: 20 } });
@@ -155,6 +156,7 @@ describe("a client that goes away", () => {
     expect(cancelled).toEqual(["The client disconnected"]);
   });
 
+  // [spec:transport-25]
   test("during the grace the call goes on, unpaused, and may still be answered", async () => {
     const { session, sinks, cancelled, counts } = scriptedCalls();
     await using edge = await startHost({ session, limits: { disconnectGraceMs: 60_000 } });
@@ -489,27 +491,6 @@ describe("a session that cannot be had now is 503 and a time to wait", () => {
     expect(answer.headers["mcp-session-id"]).toBeUndefined();
     expect(JSON.parse(answer.text)).toMatchObject({ id: 7, error: { code: 503 } });
   });
-});
-
-test("after it stopped accepting, a connection closes with its next answer", async () => {
-  const { session, sinks } = scriptedCalls();
-  await using edge = await startHost({ session });
-  const socket = sendUnread(edge.url, "POST /mcp", CALL);
-  let received = "";
-  socket.setEncoding("latin1").on("data", (chunk: string) => {
-    received += chunk;
-  });
-  await waitFor(() => sinks.length === 1);
-
-  edge.host.stopAccepting();
-  sinks[0]?.answer(ANSWER);
-  await waitFor(() => received.includes('"done":true'));
-  const first = received;
-  socket.write("GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
-  await once(socket, "close");
-
-  expect(first).toMatch(/connection: keep-alive/i);
-  expect(received.slice(first.length)).toMatch(/^HTTP\/1.1 200 OK\r\n[^]*connection: close/i);
 });
 
 test("a browser page of a listed origin may ask and read, any other may not", async () => {

@@ -4,11 +4,14 @@ import type { Duplex } from "node:stream";
 import { VmcpError } from "../domain/errors.ts";
 import { ANONYMOUS } from "../domain/identity.ts";
 import type { JsonObject } from "../domain/json.ts";
+import { endpointUrl, listenError } from "../domain/listen-error.ts";
 import type { Logger } from "../domain/logger.ts";
 import type { ServerInfo } from "../gateway/initialize.ts";
 import type { MessageLimits } from "../mcp/inbound-message.ts";
 import { ClientConnections } from "./client-connections.ts";
+import type { MemoryPressure } from "./memory-pressure.ts";
 import { refuse, writeError } from "./http-errors.ts";
+import { asksForDigests } from "./local-request.ts";
 import { OpenStreams } from "./open-streams.ts";
 import { page, type Handler } from "./pages.ts";
 import { RequestGuard } from "./request-guard.ts";
@@ -19,6 +22,7 @@ import { handleDelete } from "./rev-2025-11-25/delete.ts";
 import { handleGet } from "./rev-2025-11-25/get.ts";
 import { handlePost } from "./rev-2025-11-25/post.ts";
 import type { EdgeSessions } from "./rev-2025-11-25/sessions.ts";
+import type { HostSeat } from "./host-seat.ts";
 
 export interface HttpLimits {
   readonly requestBytes: number;
@@ -57,15 +61,31 @@ export interface HttpHostOptions {
   readonly messageLimits: MessageLimits;
   readonly sessions: EdgeSessions;
   readonly serverInfo: ServerInfo;
-  /** What `/status` shows: no URL, header, secret or session id. */
-  readonly status: () => JsonObject;
+  /** What `/status` shows, with or without digests of the configuration: no URL, header, secret or session id. */
+  readonly status: (withDigests: boolean) => JsonObject;
   readonly isReady: () => boolean;
+  /** Added to what `/readyz` says. */
+  readonly readiness?: () => JsonObject;
+  /** Called when a request is refused for its Host or Origin. Must not throw. */
+  readonly onDenied?: (request: DeniedRequest) => void;
+  /** Where memory is nearly full, new work on the endpoint is refused. Default: it is never looked at. */
+  readonly pressure?: Pick<MemoryPressure, "level">;
+  /** The place among several processes that serve the endpoint together. Default: this one alone, on its own port. */
+  readonly seat?: HostSeat;
   readonly logger: Logger;
+}
+
+/** A request that was refused before anything of it was read but its headers. */
+export interface DeniedRequest {
+  readonly method: string;
+  readonly address: string | undefined;
+  readonly code: string;
 }
 
 const IDLE_TIMEOUT_MS = 75_000;
 const DISCONNECT_GRACE_MS = 5_000;
 const HEARTBEAT_INTERVAL_MS = 15_000;
+const SHED_RETRY_SECONDS = 5;
 
 /**
  * The HTTP edge: `POST`, `GET` and `DELETE` on the MCP endpoint, `/health` (also `/healthz`), `/readyz` and
@@ -80,6 +100,8 @@ export class HttpHost implements AsyncDisposable {
   readonly #connections = new ClientConnections();
   readonly #streams: OpenStreams;
   readonly #eventLogs: EventLogs;
+  /** Connections of clients, where others come from processes of this gateway. */
+  readonly #adopted = new WeakSet<Duplex>();
   #isDraining = false;
 
   constructor(options: HttpHostOptions) {
@@ -95,28 +117,35 @@ export class HttpHost implements AsyncDisposable {
     this.#server = this.#createServer();
   }
 
-  /** Starts to listen and resolves with the endpoint's URL; rejects with `address_in_use` or `invalid_config`. */
+  /**
+   * Starts to listen, or with a seat to take connections, and resolves with the endpoint's URL; rejects with
+   * `address_in_use` or `invalid_config`.
+   */
   async listen(): Promise<string> {
-    const { host, port, path } = this.#options;
+    const { host, port, path, seat } = this.#options;
     await new Promise<void>((resolve, reject) => {
       this.#server.once("error", (error) => reject(listenError(error, host, port)));
-      this.#server.listen(port, host, resolve);
+      if (seat === undefined) this.#server.listen(port, host, resolve);
+      else this.#server.listen(seat.socketPath, resolve);
     });
+    if (seat !== undefined) {
+      seat.open((socket) => this.#adopt(socket));
+      return seat.url;
+    }
     // A listening TCP server has an address of this shape.
     const address = this.#server.address() as AddressInfo;
-    const name = host.includes(":") ? `[${host}]` : host;
-    return `http://${name}:${address.port}${path}`;
+    return endpointUrl(host, address.port, path);
   }
 
   /** Takes no new connection; those that are idle close, the others after their next answer. Safe to repeat. */
   stopAccepting(): void {
     this.#isDraining = true;
+    this.#streams.isStopping = true;
     if (!this.#server.listening) return;
     this.#server.close();
-    this.#server.closeIdleConnections();
   }
 
-  /** Closes every connection, whatever is under way on it. */
+  /** Closes every connection, whatever is under way on it. What was answered is still sent to those who read it. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#streams[Symbol.dispose]();
     const closed = this.#server.listening
@@ -124,6 +153,7 @@ export class HttpHost implements AsyncDisposable {
           this.#server.close(() => resolve());
         })
       : Promise.resolve();
+    await this.#connections.close();
     this.#server.closeAllConnections();
     await closed;
   }
@@ -143,8 +173,12 @@ export class HttpHost implements AsyncDisposable {
     );
     // With a limit, headers beyond it would vanish in silence, an Origin among them.
     server.maxHeadersCount = 0;
-    server.maxConnections = limits.maxConnections;
+    // With a seat only processes of this gateway connect; clients are counted where they are adopted.
+    if (this.#options.seat === undefined) server.maxConnections = limits.maxConnections;
+    // Closing the server calls this; the built-in one cuts answers that are still on their way to a slow reader.
+    server.closeIdleConnections = () => this.#connections.closeWhenAnswered();
     server.timeout = limits.idleTimeoutMs ?? IDLE_TIMEOUT_MS;
+    server.on("connection", (socket: Socket) => this.#connections.opened(socket));
     server.on("timeout", (socket: Socket) => this.#connections.idled(socket));
     // The go-ahead is given when the body is wanted, and its announced size is known to be fine.
     server.on("checkContinue", (request: IncomingMessage, response: ServerResponse) => {
@@ -184,15 +218,17 @@ export class HttpHost implements AsyncDisposable {
       [this.#options.path, endpoint],
       ["/health", page(() => ({ status: "ok" }))],
       ["/healthz", page(() => ({ status: "ok" }))],
-      ["/readyz", page(() => ({ ready: this.#options.isReady() }), this.#options.isReady)],
-      ["/status", page(this.#options.status)],
+      ["/readyz", page(() => this.#readiness(), this.#options.isReady)],
+      ["/status", page((request) => this.#options.status(asksForDigests(request)))],
     ]);
   }
 
   #legacyRoutes(): readonly (readonly [string, ReadonlyMap<string, Handler>])[] {
     const { legacySse, sessions, logger, serverInfo, messageLimits, limits } = this.#options;
     if (legacySse !== true) return [];
+    const { seat } = this.#options;
     const clients = new SseClients({
+      ...(seat && { mintId: () => seat.mintSessionId() }),
       sessions,
       logger,
       serverInfo,
@@ -216,15 +252,73 @@ export class HttpHost implements AsyncDisposable {
 
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     this.#connections.began(request, response);
-    if (this.#isDraining) response.shouldKeepAlive = false;
+    const pressure = this.#options.pressure?.level() ?? "none";
+    if (this.#isDraining || pressure === "critical") response.shouldKeepAlive = false;
     try {
+      const owner = this.#foreignOwnerOf(request);
       this.#guard.check(request);
+      if (pressure !== "none") this.#shed(request);
       if (this.#answeredCors(request, response)) return;
+      if (owner !== undefined && (await this.#wasForwarded(owner, request, response))) return;
       await this.#handlerOf(request, response)(request, response);
     } catch (error) {
+      this.#noteDenied(request, error);
       const { logger, limits } = this.#options;
       await refuse(request, response, error, { logger, maxRequestBytes: limits.requestBytes });
     }
+  }
+
+  /** Takes over a connection of a client that somebody else accepted. */
+  #adopt(socket: Socket): void {
+    if (this.#connections.count >= this.#options.limits.maxConnections) {
+      socket.destroy();
+      return;
+    }
+    this.#adopted.add(socket);
+    this.#server.emit("connection", socket);
+  }
+
+  /** False where the owner is gone: then this process answers for the session that it does not know. */
+  async #wasForwarded(
+    owner: number,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<boolean> {
+    if (await this.#options.seat?.forward(owner, request, response)) return true;
+    if (this.#isDraining) throw new VmcpError("shutting_down", "The gateway is shutting down");
+    return false;
+  }
+
+  /** Throws `forbidden_host` where a request pretends to come from a process of this gateway. */
+  #foreignOwnerOf(request: IncomingMessage): number | undefined {
+    const { seat, limits } = this.#options;
+    if (seat === undefined) return undefined;
+    if (!this.#adopted.has(request.socket)) {
+      // It was passed on once and belongs here, whether the session is there or not.
+      seat.requireSibling(request);
+      return undefined;
+    }
+    // What is too large is refused where it arrived.
+    if (Number(request.headers["content-length"] ?? 0) > limits.requestBytes) return undefined;
+    return seat.foreignOwnerOf(request);
+  }
+
+  /** What ends something, or only looks, is served however short memory is. */
+  #shed({ method, url }: IncomingMessage): void {
+    const isStream = method === "GET" && (url === this.#options.path || url === SSE_PATH);
+    if (method !== "POST" && !isStream) return;
+    throw new VmcpError("overloaded", "The gateway is short of memory; try again", {
+      retryAfterSeconds: SHED_RETRY_SECONDS,
+    });
+  }
+
+  #readiness(): JsonObject {
+    return { ready: this.#options.isReady(), ...this.#options.readiness?.() };
+  }
+
+  #noteDenied({ method = "", socket }: IncomingMessage, error: unknown): void {
+    if (!(error instanceof VmcpError) || error.code !== "forbidden_host") return;
+    this.#options.onDenied?.({ method, address: socket.remoteAddress, code: error.code });
   }
 
   #handlerOf({ url = "", method = "" }: IncomingMessage, response: ServerResponse): Handler {
@@ -267,20 +361,4 @@ function unknownExpectation(): VmcpError {
     "expectation_failed",
     "The only expectation that can be met is 100-continue",
   );
-}
-
-function listenError(error: NodeJS.ErrnoException, host: string, port: number): VmcpError {
-  const code = error.code ?? "unknown error";
-  if (code === "EADDRINUSE") {
-    return new VmcpError(
-      "address_in_use",
-      `Port ${port} on ${host} is already in use: stop what uses it, or choose another with --port`,
-      { cause: error },
-    );
-  }
-  const sentence =
-    code === "EACCES"
-      ? `Port ${port} on ${host} may not be opened by this user: choose one above 1023`
-      : `Cannot listen on ${host}:${port} (${code}): check server.host and server.port`;
-  return new VmcpError("invalid_config", sentence, { cause: error });
 }

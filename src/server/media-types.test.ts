@@ -1,7 +1,12 @@
 import { IncomingMessage } from "node:http";
 import { Socket } from "node:net";
 import { expect, test } from "vitest";
-import { requireAcceptsBoth, requireAcceptsEvents, requireJsonBody } from "./media-types.ts";
+import {
+  requireAcceptsAnswer,
+  requireAcceptsBoth,
+  requireAcceptsEvents,
+  requireJsonBody,
+} from "./media-types.ts";
 
 function requestWith(headers: Readonly<Record<string, string>>): IncomingMessage {
   const request = new IncomingMessage(new Socket());
@@ -64,9 +69,10 @@ test.for<[string | undefined, string, string]>([
   ["text/html", "not_acceptable", "not_acceptable"],
   ["", "not_acceptable", "not_acceptable"],
   [undefined, "not_acceptable", "not_acceptable"],
-])("who accepts %j is %s for a POST and %s for a GET", ([accept, post, get]) => {
+])("who accepts %j is %s for a batch and %s for a stream or a message", ([accept, batch, one]) => {
   const headers: Record<string, string> = accept === undefined ? {} : { accept };
 
-  expect(outcome(requireAcceptsBoth, headers)).toBe(post);
-  expect(outcome(requireAcceptsEvents, headers)).toBe(get);
+  expect(outcome(requireAcceptsBoth, headers)).toBe(batch);
+  expect(outcome(requireAcceptsEvents, headers)).toBe(one);
+  expect(outcome(requireAcceptsAnswer, headers)).toBe(one);
 });

@@ -29,6 +29,19 @@ export function requireAcceptsBoth({ headers }: IncomingMessage): void {
   );
 }
 
+/**
+ * Throws `not_acceptable` unless the client reads event streams, which any answer may have to be. One that reads nothing
+ * else is served too, with answers that are streams of one event.
+ */
+export function requireAcceptsAnswer(request: IncomingMessage): void {
+  if (!accepts(request.headers.accept, EVENT_STREAM_TYPE)) requireAcceptsBoth(request);
+}
+
+/** Whether the client can read an event stream and no JSON. */
+export function readsEventsOnly({ headers }: IncomingMessage): boolean {
+  return !accepts(headers.accept, JSON_TYPE) && accepts(headers.accept, EVENT_STREAM_TYPE);
+}
+
 /** Throws `not_acceptable` unless the client can read an event stream. */
 export function requireAcceptsEvents({ headers }: IncomingMessage): void {
   if (accepts(headers.accept, EVENT_STREAM_TYPE)) return;

@@ -6,6 +6,8 @@ const HEARTBEAT = Buffer.from(": keep-alive\n\n");
 export class OpenStreams implements Disposable {
   readonly #intervalMs: number;
   readonly #streams = new Set<ServerResponse>();
+  /** Streams that end now do so because the gateway stops. */
+  isStopping = false;
   #heartbeat: NodeJS.Timeout | undefined;
 
   constructor(intervalMs: number) {
@@ -14,13 +16,18 @@ export class OpenStreams implements Disposable {
 
   /** Takes a stream until it closes. */
   add(stream: ServerResponse): void {
-    this.#heartbeat ??= setInterval(() => this.#beat(), this.#intervalMs).unref();
+    this.#heartbeat ??= this.#startBeating();
     this.#streams.add(stream);
     stream.on("close", () => this.#streams.delete(stream));
   }
 
   [Symbol.dispose](): void {
     clearInterval(this.#heartbeat);
+  }
+
+  /** Apart from `add`, whose first stream the timer would keep for as long as it runs. */
+  #startBeating(): NodeJS.Timeout {
+    return setInterval(() => this.#beat(), this.#intervalMs).unref();
   }
 
   #beat(): void {

@@ -6,11 +6,11 @@ export type Handler = (request: IncomingMessage, response: ServerResponse) => Pr
 
 /** A small JSON page for machines and people; 503 while `isFine` says no. */
 export function page(
-  content: () => JsonObject,
+  content: (request: IncomingMessage) => JsonObject,
   isFine: () => boolean = () => true,
 ): ReadonlyMap<string, Handler> {
-  const handler: Handler = (_request, response) => {
-    const body = Buffer.from(`${JSON.stringify(content())}\n`);
+  const handler: Handler = (request, response) => {
+    const body = Buffer.from(`${JSON.stringify(content(request))}\n`);
     response
       .writeHead(isFine() ? 200 : 503, {
         "content-type": "application/json",

@@ -23,6 +23,8 @@ export interface ClientPipe {
 export interface PipedSessionOptions {
   readonly sessions: EdgeSessions;
   readonly identity: Identity;
+  /** Where the client is; absent for one that is not on the network. */
+  readonly address?: string | undefined;
   readonly serverInfo: ServerInfo;
   readonly logger: Logger;
 }
@@ -158,8 +160,9 @@ export class PipedSession {
 
   async #open(request: InboundRequest): Promise<void> {
     try {
-      const { sessions, identity } = this.#options;
-      const session = await openSession(sessions, request, identity, this.#gone.signal);
+      const { sessions, identity, address } = this.#options;
+      const opening = { signal: this.#gone.signal, address };
+      const session = await openSession(sessions, request, identity, opening);
       // Nothing leaves on it before the client has sent `notifications/initialized`.
       this.#attached = session.attachStream({
         send: (message) => {

@@ -4,6 +4,7 @@ import type { BackendName, SessionId } from "../domain/ids.ts";
 import type { Identity } from "../domain/identity.ts";
 import type { JsonObject } from "../domain/json.ts";
 import type { AnswerSink, BackendMessage, Exchange, OutboundRequest } from "../mcp/exchange.ts";
+import type { LinkPolicy } from "./link-policy.ts";
 
 /** The client on whose behalf a session exists, as it described itself in `initialize`. */
 export interface ClientProfile {
@@ -11,6 +12,8 @@ export interface ClientProfile {
   readonly revision: string;
   readonly capabilities: JsonObject;
   readonly info: JsonObject;
+  /** Where its session was opened from; absent for what did not come over the network. Never told to backends. */
+  readonly address?: string;
 }
 
 /** What happens on a connection without having been asked for. Called by the connection, never after its close. */
@@ -42,6 +45,8 @@ export interface BackendConnection extends AsyncDisposable {
   /** A bearer secret between the gateway and the backend: never logged, never shown. */
   readonly backendSessionId: string | undefined;
   readonly greeting: BackendGreeting;
+  /** Each call has a backend session of its own, whose loss leaves the connection as good as before. */
+  readonly hasSessionPerCall?: boolean;
   forward(request: OutboundRequest, sink: AnswerSink): Exchange;
   /** Sends a notification or an answer to a request of the backend. Rejects if it could not be handed over. */
   send(message: Buffer): Promise<void>;
@@ -66,6 +71,8 @@ export interface ConnectOutcome {
 /** A backend as a session sees it: its name and how to reach it. */
 export interface SessionBackend {
   readonly name: BackendName;
+  /** Default: everything in it is off. */
+  readonly policy?: LinkPolicy | undefined;
   /**
    * Connects, initializes and lists. Rejecting and returning an outcome with an error mean the same. A
    * signal that aborts ends every socket and child of the attempt.

@@ -4,7 +4,16 @@ import { ANONYMOUS } from "../domain/identity.ts";
 import { parseSessionId } from "../domain/ids.ts";
 import { SILENT_LOGGER } from "../domain/logger.ts";
 import { Semaphore } from "../lib/semaphore.ts";
-import { fakeBackend, message, type FakeBackend } from "../../test/support/fake-backends.ts";
+import {
+  capabilitySet,
+  fakeBackend,
+  message,
+  type FakeBackend,
+  type FakeOptions,
+} from "../../test/support/fake-backends.ts";
+import { recordingGuard } from "../../test/support/recording-guard.ts";
+import { NO_GUARD } from "./backend-guard.ts";
+import { NO_LINK_POLICY } from "./link-policy.ts";
 import { BackendLink, type LinkOptions } from "./backend-link.ts";
 
 const START_TIMEOUT_MS = 1_000;
@@ -31,6 +40,8 @@ function linkTo(backend: FakeBackend, options: Partial<LinkOptions> = {}): Opene
       client: { revision: "2025-11-25", capabilities: {}, info: {} },
     },
     slots: [],
+    guard: NO_GUARD,
+    policy: NO_LINK_POLICY,
     startTimeoutMs: START_TIMEOUT_MS,
     closeDeadlineMs: CLOSE_DEADLINE_MS,
     now: () => clock.nowMs,
@@ -38,6 +49,7 @@ function linkTo(backend: FakeBackend, options: Partial<LinkOptions> = {}): Opene
     knownCapabilities: () => undefined,
     onReady: (_link, _capabilities, isFirst) => void ready.push(isFirst),
     onUnsolicited() {},
+    onLeave() {},
     ...options,
   });
   return { link, clock, ready };
@@ -45,6 +57,14 @@ function linkTo(backend: FakeBackend, options: Partial<LinkOptions> = {}): Opene
 
 function gone(): VmcpError {
   return new VmcpError("backend_session_lost", "gone", { executionState: "not_executed" });
+}
+
+function exited(): VmcpError {
+  return new VmcpError("backend_closed", 'Backend "a" exited with code 3', {
+    backend: "a",
+    executionState: "unknown",
+    exit: { code: 3 },
+  });
 }
 
 /** A backend whose attempts to connect wait until the test lets them go on, whatever their signal says. */
@@ -179,7 +199,74 @@ describe("a backend that failed", () => {
   });
 });
 
+describe("the guard of a backend", () => {
+  test.for([
+    ["succeeded", {}],
+    ["failed backend_unreachable", { beforeConnect: async () => refuse() }],
+    ["failed backend_unreachable", { outcome: ({ connection }) => ({ connection }) }],
+  ] as const satisfies readonly (readonly [string, FakeOptions])[])(
+    "hears once that an attempt %s",
+    async ([heard, options]) => {
+      const guard = recordingGuard();
+      const { link } = linkTo(fakeBackend("a", options), { guard });
+
+      await link.connect();
+
+      expect(guard.heard).toEqual(["admit", heard]);
+    },
+  );
+
+  test("that refuses leaves the backend alone until the time it names", async () => {
+    const guard = recordingGuard();
+    guard.refusal = new VmcpError("backend_unreachable", "held back", { retryAfterSeconds: 7 });
+    const backend = fakeBackend("a");
+    const { link, clock } = linkTo(backend, { guard });
+
+    await link.connect();
+    const { failure } = link;
+    guard.refusal = undefined;
+    clock.nowMs = 6_999;
+    const early = await link.ready().catch((error: unknown) => error);
+    clock.nowMs = 7_000;
+    await link.ready();
+
+    expect(failure).toMatchObject({ message: "held back" });
+    expect(early).toMatchObject({ message: "held back", retryAfterSeconds: 1 });
+    expect(guard.heard).toEqual(["admit", "succeeded"]);
+  });
+
+  test("is asked by those who waited for a permit only when they have it", async () => {
+    const guard = recordingGuard();
+    const slot = new Semaphore(1);
+    const held = await slot.acquire(new AbortController().signal);
+    const { link } = linkTo(fakeBackend("a"), { guard, slots: [slot] });
+
+    const connecting = link.connect();
+    guard.refusal = new VmcpError("backend_unreachable", "held back");
+    held[Symbol.dispose]();
+    await connecting;
+
+    expect(link.failure).toMatchObject({ message: "held back" });
+    expect(guard.heard).toEqual([]);
+  });
+});
+
 describe("a connection that is lost", () => {
+  test("is replaced by one whose lists are fetched, however fresh the known ones are", async () => {
+    const backend = fakeBackend("a", { tools: ["new"] });
+    const known = capabilitySet({ tools: ["old"] });
+    const { link } = linkTo(backend, { knownCapabilities: () => known });
+    const first = await link.ready();
+
+    link.lose(first, gone());
+    await link.ready();
+
+    expect(backend.connections.map(({ request }) => request.knownCapabilities)).toEqual([
+      known,
+      undefined,
+    ]);
+  });
+
   test("is closed, and the next call gets a new one without waiting", async () => {
     const backend = fakeBackend("a");
     const { link, ready } = linkTo(backend);
@@ -202,6 +289,17 @@ describe("a connection that is lost", () => {
 
     expect(beforeLoss).toBe(false);
     expect([link.takeUntoldLoss(), link.takeUntoldLoss()]).toEqual([true, false]);
+  });
+
+  test("in the moment in which it is asked for is replaced for the one who asked", async () => {
+    const backend = fakeBackend("a");
+    const { link } = linkTo(backend);
+    const first = await link.ready();
+
+    const asking = link.ready();
+    backend.connections[0]?.request.listener.lost(gone());
+
+    expect(await asking).not.toBe(first);
   });
 
   test("twice, or late, harms the new one not", async () => {
@@ -231,6 +329,115 @@ describe("a connection that is lost", () => {
     expect(link.phase).toBe("failed");
     expect(link.failure?.code).toBe("backend_session_lost");
     expect(backend.connections.map(({ isClosed }) => isClosed)).toEqual([true]);
+  });
+});
+
+describe("a backend whose process ends by itself", () => {
+  const restart = { backoffMinMs: 1_000, backoffMaxMs: 60_000, budget: 2, windowMs: 600_000 };
+
+  /** Ends the newest process, and connects again as soon as that is allowed. */
+  async function endAndRestart(backend: FakeBackend, { link, clock }: OpenedLink): Promise<number> {
+    backend.connections.at(-1)?.request.listener.lost(exited());
+    const endedAtMs = clock.nowMs;
+    for (; link.phase !== "ready"; clock.nowMs += 500) {
+      // Somebody asks all the time.
+      // oxlint-disable-next-line no-await-in-loop
+      await link.ready().catch(() => {});
+      if (link.connection !== undefined) break;
+    }
+    return clock.nowMs - endedAtMs;
+  }
+
+  test("is started again at once after its first exit, and waits after the next [B10]", async () => {
+    const backend = fakeBackend("a");
+    const opened = linkTo(backend, { policy: { restart } });
+    await opened.link.ready();
+
+    const waits = [await endAndRestart(backend, opened), await endAndRestart(backend, opened)];
+
+    expect(waits).toEqual([0, 1_000]);
+  });
+
+  test("rests once it ended more often than the budget allows, and says so and until when", async () => {
+    const backend = fakeBackend("a");
+    const opened = linkTo(backend, { policy: { restart } });
+    const { link } = opened;
+    await link.ready();
+    for (const _exit of [1, 2]) {
+      // One exit follows the restart after the other.
+      // oxlint-disable-next-line no-await-in-loop
+      await endAndRestart(backend, opened);
+    }
+
+    backend.connections.at(-1)?.request.listener.lost(exited());
+    const error = await link.ready().catch((thrown: unknown) => thrown);
+    await link.connect();
+
+    expect(error).toMatchObject({
+      code: "backend_closed",
+      executionState: "not_executed",
+      message: expect.stringMatching(
+        /^Backend "a" exited with code 3; it ended 3 times within 600 s/,
+      ),
+      retryAfterSeconds: 599,
+      exit: { code: 3 },
+    });
+    expect(link.failure?.message).toContain("ended 3 times");
+    // Not even who saw the backend alive gets it started earlier.
+    expect([link.phase, backend.connections.length]).toEqual(["failed", 3]);
+  });
+
+  test("is started again when its oldest exit has left the window", async () => {
+    const backend = fakeBackend("a");
+    const opened = linkTo(backend, { policy: { restart } });
+    await opened.link.ready();
+
+    const waits: number[] = [];
+    for (const _exit of [1, 2, 3]) {
+      // oxlint-disable-next-line no-await-in-loop
+      waits.push(await endAndRestart(backend, opened));
+    }
+
+    expect(waits).toEqual([0, 1_000, 599_000]);
+  });
+
+  test("spends nothing of its budget on starts that were refused", async () => {
+    let isRefused = true;
+    const backend = fakeBackend("a", {
+      beforeConnect: async () => {
+        const details = { executionState: "not_executed", retryAfterSeconds: 60 } as const;
+        if (isRefused) throw new VmcpError("backend_unreachable", "not now", details);
+      },
+    });
+    const opened = linkTo(backend, { policy: { restart } });
+    for (const _attempt of [1, 2, 3, 4]) {
+      // oxlint-disable-next-line no-await-in-loop
+      await opened.link.connect();
+    }
+    isRefused = false;
+    await opened.link.connect();
+
+    const waits = [await endAndRestart(backend, opened), await endAndRestart(backend, opened)];
+
+    expect(waits).toEqual([0, 1_000]);
+  });
+
+  test("before it is up is tried again whenever somebody saw it alive", async () => {
+    let isDown = true;
+    const backend = fakeBackend("a", {
+      beforeConnect: async () => {
+        if (isDown) throw exited();
+      },
+    });
+    const { link } = linkTo(backend, { policy: { restart: { ...restart, budget: 0 } } });
+    await link.connect();
+    const { failure } = link;
+
+    isDown = false;
+    await link.connect();
+
+    expect(failure).toMatchObject({ exit: { code: 3 } });
+    expect(link.phase).toBe("ready");
   });
 });
 

@@ -3,13 +3,16 @@ import { messageOf, VmcpError } from "../domain/errors.ts";
 import type { BackendName } from "../domain/ids.ts";
 import type { Logger } from "../domain/logger.ts";
 import type { Semaphore } from "../lib/semaphore.ts";
+import { settledWithin } from "../lib/settled-within.ts";
 import type { BackendMessage } from "../mcp/exchange.ts";
-import type {
-  BackendConnection,
-  ConnectOutcome,
-  ConnectRequest,
-  SessionBackend,
-} from "./backend-connection.ts";
+import type { BackendConnection, ConnectRequest, SessionBackend } from "./backend-connection.ts";
+import type { BackendGuard } from "./backend-guard.ts";
+import { tellFailure } from "./guard-outcome.ts";
+import { attemptConnect } from "./connect-attempt.ts";
+import { budgetSpent, retryIn, toUnavailable } from "./link-failures.ts";
+import type { LinkPolicy } from "./link-policy.ts";
+import { LinkUpkeep, needsUpkeep, type UpkeptLink } from "./link-upkeep.ts";
+import { Restarts, type Rest } from "./restarts.ts";
 
 /** Waits between attempts to reach a backend that failed. */
 const FIRST_BACKOFF_MS = 500;
@@ -17,9 +20,22 @@ const MAX_BACKOFF_MS = 30_000;
 
 type LinkState =
   | { readonly phase: "idle" }
-  | { readonly phase: "connecting"; readonly attempt: Promise<void> }
+  | {
+      readonly phase: "connecting";
+      readonly attempt: Promise<void>;
+      /** Ends the attempt when the link closes. */
+      readonly closing: AbortController;
+    }
   | { readonly phase: "ready"; readonly connection: BackendConnection }
-  | { readonly phase: "failed"; readonly error: VmcpError; readonly retryAtMs: number }
+  | {
+      readonly phase: "failed";
+      readonly error: VmcpError;
+      readonly retryAtMs: number;
+      /** Nobody may try earlier, not even who saw the backend alive: it starts well and ends too often. */
+      readonly isHeld: boolean;
+    }
+  /** Closed because nobody used it, until a call does. */
+  | { readonly phase: "resting" }
   | { readonly phase: "closed" };
 
 export interface LinkOptions {
@@ -28,6 +44,9 @@ export interface LinkOptions {
   readonly request: Omit<ConnectRequest, "listener" | "knownCapabilities">;
   /** Permits to take before connecting, narrowest first: those of the session, then those of the process. */
   readonly slots: readonly Semaphore[];
+  /** Asked before each attempt to connect; calls ask it too. */
+  readonly guard: BackendGuard;
+  readonly policy: LinkPolicy;
   readonly startTimeoutMs: number;
   /** How long closing waits for an attempt to connect that does not heed its signal; it closes itself later. */
   readonly closeDeadlineMs: number;
@@ -38,6 +57,8 @@ export interface LinkOptions {
   /** Called at each successful connect, before any call uses the connection. */
   readonly onReady: (link: BackendLink, capabilities: CapabilitySet, isFirst: boolean) => void;
   readonly onUnsolicited: (link: BackendLink, message: BackendMessage) => void;
+  /** Called before a connection is closed, whether it was lost, rests or goes with its link. */
+  readonly onLeave: (connection: BackendConnection) => void;
 }
 
 /**
@@ -46,10 +67,13 @@ export interface LinkOptions {
  * However many ask at once, one attempt runs. A connection that arrives after the link was closed, or after
  * its attempt had timed out, is closed at once.
  */
-export class BackendLink implements AsyncDisposable {
+export class BackendLink implements AsyncDisposable, UpkeptLink {
   readonly name: BackendName;
+  readonly policy: LinkPolicy;
   readonly #options: LinkOptions;
-  readonly #closing = new AbortController();
+  readonly #guard: BackendGuard;
+  readonly #restarts: Restarts | undefined;
+  readonly #upkeep: LinkUpkeep | undefined;
   /** Connections on their way out: closing the link waits for them too. */
   readonly #leaving = new Set<Promise<void>>();
   #state: LinkState = { phase: "idle" };
@@ -57,10 +81,19 @@ export class BackendLink implements AsyncDisposable {
   #connects = 0;
   /** The backend's state was lost and no answer has told the client yet. */
   #hasUntoldLoss = false;
+  #callsInFlight = 0;
+  #lastUsedAtMs = 0;
 
   constructor(options: LinkOptions) {
     this.name = options.backend.name;
+    this.policy = options.policy;
     this.#options = options;
+    this.#guard = options.guard;
+    const { policy, now, logger } = options;
+    this.#restarts = policy.restart === undefined ? undefined : new Restarts(policy.restart);
+    this.#upkeep = needsUpkeep(policy)
+      ? new LinkUpkeep({ policy, link: this, now, logger })
+      : undefined;
   }
 
   get phase(): LinkState["phase"] {
@@ -70,6 +103,11 @@ export class BackendLink implements AsyncDisposable {
   /** The connection if there is one right now; the call path asks this first. */
   get connection(): BackendConnection | undefined {
     return this.#state.phase === "ready" ? this.#state.connection : undefined;
+  }
+
+  /** Whether its backend failed so often of late that nobody should wait for it. */
+  get isDoubtful(): boolean {
+    return this.#guard.isDoubtful;
   }
 
   get failure(): VmcpError | undefined {
@@ -83,12 +121,46 @@ export class BackendLink implements AsyncDisposable {
     return isUntold;
   }
 
+  get callsInFlight(): number {
+    return this.#callsInFlight;
+  }
+
+  get lastUsedAtMs(): number {
+    return this.#lastUsedAtMs;
+  }
+
+  /** Lets a call through to the connection; exactly one of the three below follows. Throws the guard's refusal. */
+  callBegins(): void {
+    this.#guard.admit();
+    this.#callsInFlight += 1;
+  }
+
+  callSucceeded(): void {
+    this.#callEnded();
+    this.#guard.succeeded();
+  }
+
+  callFailed(error: VmcpError): void {
+    this.#callEnded();
+    tellFailure(this.#guard, error);
+  }
+
+  /** How the call ended says nothing of the backend. */
+  callWithdrawn(): void {
+    this.#callEnded();
+    this.#guard.withdrawn();
+  }
+
   /** Connects unless connected; resolves when the attempt has ended, either way. */
   async connect(): Promise<void> {
     if (this.#state.phase === "connecting") return this.#state.attempt;
     if (this.#state.phase === "ready" || this.#state.phase === "closed") return undefined;
-    const attempt = this.#attempt();
-    this.#state = { phase: "connecting", attempt };
+    if (this.#state.phase === "failed" && this.#state.isHeld && this.#waitMs(this.#state) > 0) {
+      return undefined;
+    }
+    const closing = new AbortController();
+    const attempt = this.#attempt(closing.signal);
+    this.#state = { phase: "connecting", attempt, closing };
     return attempt;
   }
 
@@ -97,12 +169,16 @@ export class BackendLink implements AsyncDisposable {
    * backend is given time to recover.
    */
   async ready(): Promise<BackendConnection> {
-    if (this.#state.phase === "failed" && this.#options.now() < this.#state.retryAtMs) {
-      throw this.#state.error;
+    const { phase } = this.#state;
+    if (this.#state.phase === "failed") {
+      const waitMs = this.#waitMs(this.#state);
+      if (waitMs > 0) throw retryIn(waitMs, this.#state.error);
     }
     await this.connect();
     const state: LinkState = this.#state;
     if (state.phase === "ready") return state.connection;
+    // It was lost while we looked at it: who met the loss is told a moment before the link is.
+    if (state.phase === "failed" && phase === "ready") return this.ready();
     if (state.phase === "failed") throw state.error;
     throw new VmcpError("session_closed", "The session was closed; open a new one", {
       backend: this.name,
@@ -110,29 +186,55 @@ export class BackendLink implements AsyncDisposable {
     });
   }
 
-  /** A connection is gone or of no more use: the next call connects anew, without waiting. */
+  /**
+   * A connection is gone or of no more use. The next call connects anew, without waiting unless the backend's
+   * process has ended before within the window of its policy.
+   */
   lose(connection: BackendConnection, error: VmcpError): void {
     if (this.#state.phase !== "ready" || this.#state.connection !== connection) return;
-    this.#state = { phase: "failed", error, retryAtMs: this.#options.now() };
+    this.#failed(error, this.#restarts?.exited(this.#options.now()) ?? { waitMs: 0 }, true);
+    this.#letGo(connection);
+  }
+
+  reattach(): void {
+    if (this.#state.phase === "failed" && this.#waitMs(this.#state) <= 0) void this.connect();
+  }
+
+  rest(): void {
+    if (this.#state.phase !== "ready") return;
+    const { connection } = this.#state;
+    this.#state = { phase: "resting" };
     this.#letGo(connection);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     const state = this.#state;
     this.#state = { phase: "closed" };
-    this.#closing.abort(new VmcpError("session_closed", "The session was closed"));
-    if (state.phase === "connecting") await state.attempt;
+    this.#upkeep?.stop();
+    if (state.phase === "connecting") {
+      state.closing.abort(new VmcpError("session_closed", "The session was closed"));
+      await state.attempt;
+    }
     if (state.phase === "ready") this.#letGo(state.connection);
     const results = await Promise.allSettled(this.#leaving);
     const failed = results.find((result) => result.status === "rejected");
     if (failed !== undefined) throw failed.reason;
   }
 
-  async #attempt(): Promise<void> {
+  async #attempt(closing: AbortSignal): Promise<void> {
+    const { backend, slots, startTimeoutMs, closeDeadlineMs } = this.#options;
     const made: MadeConnection = {};
     let failure: unknown;
     try {
-      const { connection, capabilities, error } = await this.#connectInTime(made);
+      const { connection, capabilities, error } = await attemptConnect({
+        name: this.name,
+        slots,
+        timeoutMs: startTimeoutMs,
+        closing,
+        admit: () => this.#admit(made),
+        connect: async (signal) => backend.connect(this.#request(made), signal),
+        onAbandoned: (late) => this.#track(orAfter(late, closeDeadlineMs)),
+      });
       failure = error ?? made.lost;
       if (connection !== undefined && capabilities !== undefined && failure === undefined) {
         made.connection = connection;
@@ -144,10 +246,11 @@ export class BackendLink implements AsyncDisposable {
     } catch (thrown) {
       failure = thrown;
     }
-    this.#fail(failure);
+    this.#fail(failure, made);
   }
 
   #accept(connection: BackendConnection, capabilities: CapabilitySet): void {
+    this.#guard.succeeded();
     if (this.#state.phase === "closed") {
       this.#letGo(connection);
       return;
@@ -157,69 +260,75 @@ export class BackendLink implements AsyncDisposable {
     this.#failures = 0;
     if (!isFirst) this.#hasUntoldLoss = true;
     this.#state = { phase: "ready", connection };
+    this.#lastUsedAtMs = this.#options.now();
+    this.#upkeep?.start();
     this.#options.onReady(this, capabilities, isFirst);
   }
 
-  #fail(thrown: unknown): void {
-    if (this.#state.phase === "closed") return;
-    const delayMs = Math.min(FIRST_BACKOFF_MS * 2 ** this.#failures, MAX_BACKOFF_MS);
-    this.#failures += 1;
+  #fail(thrown: unknown, { isAdmitted, refusal }: MadeConnection): void {
+    if (this.#state.phase === "closed") {
+      if (isAdmitted === true) this.#guard.withdrawn();
+      return;
+    }
+    if (refusal !== undefined) {
+      this.#holdBack(refusal);
+      return;
+    }
     const error = toUnavailable(this.name, thrown);
-    this.#state = { phase: "failed", error, retryAtMs: this.#options.now() + delayMs };
+    if (isAdmitted === true) tellFailure(this.#guard, error);
+    const askedMs = (error.retryAfterSeconds ?? 0) * 1_000;
+    // Who says when to come again has started nothing: that is no end of a process.
+    const restarts = askedMs > 0 ? undefined : this.#restarts;
+    const rest = restarts?.startFailed(this.#options.now()) ?? this.#backoff();
+    this.#failed(error, { ...rest, waitMs: Math.max(rest.waitMs, askedMs) });
     this.#options.logger.warn("backend could not be connected for a session", {
       backend: this.name,
       reason: error.message,
     });
   }
 
-  async #connectInTime(made: MadeConnection): Promise<ConnectOutcome> {
-    const { backend, slots, startTimeoutMs } = this.#options;
-    const attempt = new AbortController();
-    const giveUp = (): void => attempt.abort(this.#closing.signal.reason);
-    this.#closing.signal.addEventListener("abort", giveUp, { once: true });
-    if (this.#closing.signal.aborted) giveUp();
-    const permits: Disposable[] = [];
-    let timer: NodeJS.Timeout | undefined;
-    try {
-      for (const slot of slots) permits.push(await slot.acquire(attempt.signal));
-      timer = setTimeout(() => {
-        attempt.abort(startTimeout(this.name, startTimeoutMs));
-      }, startTimeoutMs);
-      return await this.#orAborted(
-        backend.connect(this.#request(made), attempt.signal),
-        attempt.signal,
-      );
-    } finally {
-      clearTimeout(timer);
-      for (const permit of permits) permit[Symbol.dispose]();
-      this.#closing.signal.removeEventListener("abort", giveUp);
-    }
+  #backoff(): Rest {
+    const waitMs = Math.min(FIRST_BACKOFF_MS * 2 ** this.#failures, MAX_BACKOFF_MS);
+    this.#failures += 1;
+    return { waitMs };
   }
 
-  /** Whatever still comes once nobody waits for it is closed. */
-  async #orAborted(
-    connecting: Promise<ConnectOutcome>,
-    signal: AbortSignal,
-  ): Promise<ConnectOutcome> {
-    let onAbort: (() => void) | undefined;
-    const aborted = new Promise<never>((_resolve, reject) => {
-      onAbort = () => reject(signal.reason);
-      if (signal.aborted) onAbort();
-      signal.addEventListener("abort", onAbort, { once: true });
-    });
+  #failed(error: VmcpError, { waitMs, spent }: Rest, hasRun = false): void {
+    this.#state = {
+      phase: "failed",
+      error: spent === undefined ? error : budgetSpent(error, spent),
+      retryAtMs: this.#options.now() + waitMs,
+      isHeld: spent !== undefined && hasRun,
+    };
+  }
+
+  /** The guard knows that an attempt would fail: nothing was tried, and nothing is for as long as it says. */
+  #holdBack(refusal: VmcpError): void {
+    this.#failed(refusal, { waitMs: (refusal.retryAfterSeconds ?? 0) * 1_000 });
+  }
+
+  #waitMs({ retryAtMs }: { readonly retryAtMs: number }): number {
+    return retryAtMs - this.#options.now();
+  }
+
+  #callEnded(): void {
+    this.#callsInFlight -= 1;
+    this.#lastUsedAtMs = this.#options.now();
+  }
+
+  #admit(made: MadeConnection): void {
     try {
-      return await Promise.race([connecting, aborted]);
-    } catch (thrown) {
-      const late = closeWhenItComes(connecting);
-      this.#track(settledOrAfter(late, this.#options.closeDeadlineMs));
-      throw thrown;
-    } finally {
-      if (onAbort !== undefined) signal.removeEventListener("abort", onAbort);
+      this.#guard.admit();
+      made.isAdmitted = true;
+    } catch (error) {
+      made.refusal = VmcpError.from(error);
+      throw error;
     }
   }
 
   #request(made: MadeConnection): ConnectRequest {
-    const known = this.#options.knownCapabilities();
+    // A backend that lost its state may have been replaced by one that offers something else.
+    const known = this.#connects === 0 ? this.#options.knownCapabilities() : undefined;
     return {
       ...this.#options.request,
       ...(known !== undefined && { knownCapabilities: known }),
@@ -236,6 +345,7 @@ export class BackendLink implements AsyncDisposable {
   }
 
   #letGo(connection: BackendConnection): void {
+    this.#options.onLeave(connection);
     this.#track(connection[Symbol.asyncDispose]());
   }
 
@@ -260,41 +370,14 @@ export class BackendLink implements AsyncDisposable {
 
 /** The connection that one attempt made, so that the loss of an older one harms nobody. */
 interface MadeConnection {
+  isAdmitted?: true;
+  /** Why the guard did not let it be tried. */
+  refusal?: VmcpError;
   connection?: BackendConnection;
   lost?: VmcpError;
 }
 
-async function closeWhenItComes(connecting: Promise<ConnectOutcome>): Promise<void> {
-  const outcome = await connecting.catch(() => undefined);
-  await outcome?.connection?.[Symbol.asyncDispose]();
-}
-
-/** Waits for the work, but no longer than that; leaves no timer behind. */
-async function settledOrAfter(work: Promise<void>, deadlineMs: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const deadline = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, deadlineMs);
-  });
-  try {
-    await Promise.race([work, deadline]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-function startTimeout(backend: BackendName, timeoutMs: number): VmcpError {
-  return new VmcpError("backend_timeout", `it did not start within ${timeoutMs} ms`, {
-    backend,
-    executionState: "not_executed",
-  });
-}
-
-/** Nothing was sent to a backend that could not be connected, whatever went wrong on the way. */
-function toUnavailable(backend: BackendName, thrown: unknown): VmcpError {
-  const code = thrown instanceof VmcpError ? thrown.code : "backend_unreachable";
-  const reason = messageOf(thrown).slice(0, 200);
-  const message = reason.startsWith(`Backend "${backend}"`)
-    ? reason
-    : `Backend "${backend}" is unavailable: ${reason}`;
-  return new VmcpError(code, message, { cause: thrown, backend, executionState: "not_executed" });
+/** A connection that heeds no signal is closed when it comes, but not waited for any longer than that. */
+async function orAfter(closing: Promise<void>, deadlineMs: number): Promise<void> {
+  await settledWithin(closing, deadlineMs);
 }

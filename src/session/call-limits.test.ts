@@ -83,3 +83,16 @@ test("no limit is ever passed, and when all have left there is as much room as a
     }),
   );
 });
+
+test("other limits hold from the next call on, and calls in flight count among them", () => {
+  const limits = new CallLimits({ callsPerProcess: 2, callsPerBackend: () => 9 });
+  limits.enter(A);
+  limits.enter(A);
+
+  limits.reconfigure({ callsPerProcess: 3, callsPerBackend: () => 9 });
+  limits.enter(A);
+
+  expect(() => limits.enter(B)).toThrow(expect.objectContaining({ code: "overloaded" }));
+  limits.leave(A);
+  expect(() => limits.enter(B)).not.toThrow();
+});

@@ -11,11 +11,16 @@ export interface CallLimitOptions {
  * who finds no room is told so at once.
  */
 export class CallLimits {
-  readonly #options: CallLimitOptions;
+  #options: CallLimitOptions;
   readonly #atBackend = new Map<BackendName, number>();
   #inProcess = 0;
 
   constructor(options: CallLimitOptions) {
+    this.#options = options;
+  }
+
+  /** Other limits from now on; calls in flight count on. */
+  reconfigure(options: CallLimitOptions): void {
     this.#options = options;
   }
 

@@ -91,3 +91,17 @@ test("a kind of client is its name, what it declared and who it is, and nothing 
   expect(new Set(kinds).size).toBe(kinds.length);
   expect(clientKindOf({ ...client, revision: "2025-06-18" }, ANONYMOUS)).toBe(kinds[0]);
 });
+
+test("of a backend that is gone nothing is known, and another one of its name begins anew", () => {
+  const { catalogues } = at();
+  catalogues.remember(A, "x", capabilitySet({ tools: ["t"] }));
+  const kept = catalogues.remember(B, "x", capabilitySet({ tools: ["t"] }));
+  catalogues.invalidate(A);
+
+  catalogues.forget(A);
+
+  expect(catalogues.lastKnown(A, "x")).toBeUndefined();
+  expect(catalogues.lastKnown(B, "x")).toBe(kept);
+  const next = catalogues.remember(A, "x", capabilitySet({ tools: ["u"] }));
+  expect(catalogues.fresh(A, "x")).toBe(next);
+});

@@ -1,4 +1,4 @@
-import type { CapabilitySet } from "../domain/capabilities.ts";
+import type { BackendGreeting, CapabilitySet } from "../domain/capabilities.ts";
 import type { BackendName } from "../domain/ids.ts";
 import { type Identity } from "../domain/identity.ts";
 import type { ClientProfile } from "./backend-connection.ts";
@@ -11,7 +11,11 @@ const MAX_KINDS_PER_BACKEND = 64;
 
 interface Entry {
   readonly capabilities: CapabilitySet;
+  /** How it introduced itself; undefined where nobody said so. */
+  readonly greeting: BackendGreeting | undefined;
   readonly fetchedAtMs: number;
+  /** How often the backend had said, before, that its lists changed. */
+  readonly change: number;
 }
 
 /**
@@ -23,7 +27,8 @@ interface Entry {
 export class Catalogues {
   readonly #now: () => number;
   readonly #byBackend = new Map<BackendName, Map<string, Entry>>();
-  readonly #stale = new Set<BackendName>();
+  /** How often each backend said that its lists changed: what any kind was offered before is stale. */
+  readonly #changes = new Map<BackendName, number>();
   readonly #lastByBackend = new Map<BackendName, CapabilitySet>();
 
   constructor(now: () => number) {
@@ -32,10 +37,15 @@ export class Catalogues {
 
   /** What a fresh session of this kind of client may be offered without asking; undefined if unknown or old. */
   fresh(backend: BackendName, kind: string): CapabilitySet | undefined {
-    if (this.#stale.has(backend)) return undefined;
     const entry = this.#byBackend.get(backend)?.get(kind);
-    if (entry === undefined || this.#now() - entry.fetchedAtMs > FRESH_MS) return undefined;
-    return entry.capabilities;
+    if (entry === undefined || entry.change !== this.#changeOf(backend)) return undefined;
+    return this.#now() - entry.fetchedAtMs > FRESH_MS ? undefined : entry.capabilities;
+  }
+
+  /** How the backend introduced itself to this kind of client, however long ago, unless its lists changed since. */
+  greetingOf(backend: BackendName, kind: string): BackendGreeting | undefined {
+    const entry = this.#byBackend.get(backend)?.get(kind);
+    return entry?.change === this.#changeOf(backend) ? entry.greeting : undefined;
   }
 
   /** What the backend last offered to this kind of client, else to any client; however old. */
@@ -49,16 +59,21 @@ export class Catalogues {
    * Notes what a backend offered. Only what a session was offered at its start may be noted: a list that
    * changed later, say by a tool that logs in, belongs to that session alone.
    */
-  remember(backend: BackendName, kind: string, fetched: CapabilitySet): CapabilitySet {
+  remember(
+    backend: BackendName,
+    kind: string,
+    fetched: CapabilitySet,
+    greeting?: BackendGreeting,
+  ): CapabilitySet {
     const kinds = this.#byBackend.get(backend) ?? new Map<string, Entry>();
     this.#byBackend.set(backend, kinds);
     const capabilities = this.intern(backend, fetched);
     kinds.delete(kind);
-    kinds.set(kind, { capabilities, fetchedAtMs: this.#now() });
+    const change = this.#changeOf(backend);
+    kinds.set(kind, { capabilities, greeting, fetchedAtMs: this.#now(), change });
     const [oldest] = kinds.keys();
     if (kinds.size > MAX_KINDS_PER_BACKEND && oldest !== undefined) kinds.delete(oldest);
     this.#lastByBackend.set(backend, capabilities);
-    this.#stale.delete(backend);
     return capabilities;
   }
 
@@ -72,9 +87,20 @@ export class Catalogues {
     return fetched;
   }
 
-  /** The backend said that its lists changed: the next session asks again. */
+  /** The backend of that name is gone, or another one has the name: nothing is known of it. */
+  forget(backend: BackendName): void {
+    this.#byBackend.delete(backend);
+    this.#lastByBackend.delete(backend);
+    this.#changes.delete(backend);
+  }
+
+  /** The backend said that its lists changed: the next session of each kind of client asks again. */
   invalidate(backend: BackendName): void {
-    this.#stale.add(backend);
+    this.#changes.set(backend, this.#changeOf(backend) + 1);
+  }
+
+  #changeOf(backend: BackendName): number {
+    return this.#changes.get(backend) ?? 0;
   }
 }
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { JsonObject } from "../domain/json.ts";
-import { refusalByAbilities } from "./client-abilities.ts";
+import { refusalByAbilities, wantsUnofferedContext } from "./client-abilities.ts";
 
 const FORM: JsonObject = { mode: "form" };
 const URL_MODE: JsonObject = { mode: "url" };
@@ -36,3 +36,22 @@ test.for<[string, JsonObject | undefined, JsonObject, number]>([
 ])("%s with %j is refused for a client with %j", ([method, params, capabilities, code]) => {
   expect(refusalByAbilities(capabilities, method, params)).toMatchObject({ code });
 });
+
+const SAMPLING = "sampling/createMessage";
+
+test.for<[string, string, JsonObject, JsonObject | undefined, boolean]>([
+  ["2025-11-25", SAMPLING, { sampling: {} }, { includeContext: "thisServer" }, true],
+  ["2025-11-25", SAMPLING, { sampling: {} }, { includeContext: "allServers" }, true],
+  ["2025-11-25", SAMPLING, { sampling: {} }, { includeContext: null }, true],
+  ["2025-11-25", SAMPLING, { sampling: {} }, { includeContext: "none" }, false],
+  ["2025-11-25", SAMPLING, { sampling: {} }, {}, false],
+  ["2025-11-25", SAMPLING, { sampling: {} }, undefined, false],
+  ["2025-11-25", SAMPLING, { sampling: { context: {} } }, { includeContext: "allServers" }, false],
+  ["2025-11-25", "roots/list", { sampling: {} }, { includeContext: "allServers" }, false],
+  ["2025-06-18", SAMPLING, { sampling: {} }, { includeContext: "allServers" }, false],
+])(
+  "a client of %s is asked by %s, having %j, for context it never offered with %j: %j",
+  ([revision, method, capabilities, params, expected]) => {
+    expect(wantsUnofferedContext({ revision, capabilities }, method, params)).toBe(expected);
+  },
+);

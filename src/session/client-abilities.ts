@@ -1,5 +1,6 @@
 import { isJsonObject, type JsonObject } from "../domain/json.ts";
 import { INVALID_PARAMS, METHOD_NOT_FOUND, type JsonRpcError } from "../mcp/json-rpc.ts";
+import type { ClientProfile } from "./backend-connection.ts";
 
 /** What a client must have declared to be asked for something (MCP lifecycle, "Capability Negotiation"). */
 const NEEDED_CAPABILITY: ReadonlyMap<string, string> = new Map([
@@ -37,6 +38,23 @@ export function refusalByAbilities(
     return { code: INVALID_PARAMS, message: "The client does not offer tools in sampling" };
   }
   return undefined;
+}
+
+/**
+ * Whether a backend asks that context of other servers be put into the prompt although the client never offered
+ * that. Revisions before 2025-11-25 knew no such offer; there any client may be asked.
+ */
+export function wantsUnofferedContext(
+  { revision, capabilities }: Pick<ClientProfile, "revision" | "capabilities">,
+  method: string,
+  params: JsonObject | undefined,
+): boolean {
+  const wanted = params?.["includeContext"];
+  if (method !== "sampling/createMessage" || wanted === undefined || wanted === "none")
+    return false;
+  const sampling = capabilities["sampling"];
+  // Dates of this form sort as text.
+  return revision >= "2025-11-25" && (!isJsonObject(sampling) || sampling["context"] === undefined);
 }
 
 /** A client that names no mode means forms: revisions before 2025-11-25 had nothing else. */

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { ANONYMOUS } from "../domain/identity.ts";
 import { parseSessionId } from "../domain/ids.ts";
 import type { JsonObject } from "../domain/json.ts";
+import { SILENT_LOGGER } from "../domain/logger.ts";
 import type { BackendMessage } from "../mcp/exchange.ts";
 import {
   DEFAULT_MESSAGE_LIMITS,
@@ -25,8 +26,10 @@ afterEach(() => {
 
 function requestsFor(clientCapabilities: JsonObject = ALL, told: unknown[] = []): ClientRequests {
   return new ClientRequests({
-    clientCapabilities,
-    answerTimeoutMs: ANSWER_TIMEOUT_MS,
+    client: { revision: "2025-11-25", capabilities: clientCapabilities },
+    logger: SILENT_LOGGER,
+    answerTimeoutMs: () => ANSWER_TIMEOUT_MS,
+    forBackend: (_backend, answer) => answer,
     tellClient: (bytes) => void told.push(JSON.parse(bytes.toString())),
   });
 }
@@ -102,6 +105,22 @@ test("only the id changes: all other bytes of request and answer pass as they ar
   expect(a.sent[0]?.toString()).toBe(
     '{"jsonrpc":"2.0","id":9007199254740993,"result":{"big":12345678901234567890}}',
   );
+});
+
+test("context that the client never offered is not asked of it, however often it is asked for", async () => {
+  const requests = requestsFor();
+  const a = await connectionTo("a");
+  const text =
+    '{"jsonrpc":"2.0","id":9,"method":"sampling/createMessage","params":{"includeContext":"none","n":1.0,"includeContext":"allServers"}}';
+  const asked = { bytes: Buffer.from(text), message: JSON.parse(text) };
+
+  const forClient = requests.accept(a, asked);
+
+  const id = forClient?.message.id;
+  expect(forClient?.bytes.toString()).toBe(
+    `{"jsonrpc":"2.0","id":${JSON.stringify(id)},"method":"sampling/createMessage","params":{"n":1.0}}`,
+  );
+  expect(forClient?.message.params).toEqual({ n: 1 });
 });
 
 describe("an answer", () => {
@@ -259,6 +278,26 @@ test("who waited long enough and who was asked are told so, and a later answer i
     { method: "notifications/cancelled", params: { requestId: asked?.message.id } },
   ]);
   expect(requests.answer(answerTo(asked))).toBe(false);
+});
+
+test("a connection that leaves waits no longer, of which both sides hear, and others go on", async () => {
+  const told: unknown[] = [];
+  const requests = requestsFor(ALL, told);
+  const [leaving, staying] = [await connectionTo("a"), await connectionTo("b")];
+  const asked = requests.accept(leaving, sampling(7));
+  requests.accept(staying, sampling(7));
+
+  requests.leave(leaving);
+
+  expect(leaving.sent.map(String)).toEqual([expect.stringContaining('"id":7,"error"')]);
+  expect(told).toEqual([
+    expect.objectContaining({
+      method: "notifications/cancelled",
+      params: expect.objectContaining({ requestId: asked?.message.id }),
+    }),
+  ]);
+  expect(staying.sent).toEqual([]);
+  expect(requests.pendingCount).toBe(1);
 });
 
 test("closing tells every backend that waits, and leaves no timer", async () => {

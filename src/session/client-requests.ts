@@ -1,4 +1,6 @@
+import type { BackendName } from "../domain/ids.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../domain/json.ts";
+import type { Logger } from "../domain/logger.ts";
 import type { BackendMessage } from "../mcp/exchange.ts";
 import type { InboundResponse } from "../mcp/inbound-message.ts";
 import {
@@ -10,8 +12,10 @@ import {
   type JsonRpcError,
 } from "../mcp/json-rpc.ts";
 import { scanMembers, spliceBytes, type Member } from "../mcp/json-spans.ts";
-import type { BackendConnection } from "./backend-connection.ts";
-import { refusalByAbilities } from "./client-abilities.ts";
+import { withoutParam } from "../mcp/without-param.ts";
+import type { BackendConnection, ClientProfile } from "./backend-connection.ts";
+import { reasonIn } from "./cancel-reason.ts";
+import { refusalByAbilities, wantsUnofferedContext } from "./client-abilities.ts";
 
 /** Requests of one backend connection that may wait for the client at once; the rest is refused. */
 const MAX_PENDING = 8;
@@ -26,10 +30,13 @@ interface Pending {
 }
 
 export interface ClientRequestsOptions {
-  readonly clientCapabilities: JsonObject;
-  readonly answerTimeoutMs: number;
+  readonly client: Pick<ClientProfile, "revision" | "capabilities">;
+  readonly answerTimeoutMs: () => number;
   /** Takes a message for the client that belongs to no call. */
   readonly tellClient: (message: Buffer) => void;
+  /** The client's answer as this backend is to see it. */
+  readonly forBackend: (backend: BackendName, answer: Buffer) => Buffer;
+  readonly logger: Logger;
 }
 
 /**
@@ -55,8 +62,11 @@ export class ClientRequests {
    * Takes a backend's request. Returns the message for the client, or undefined where the backend has
    * already been answered: a ping, a method that the client did not declare, or one request too many.
    */
-  accept(connection: BackendConnection, request: BackendMessage): BackendMessage | undefined {
-    const { method = "" } = request.message;
+  accept(connection: BackendConnection, given: BackendMessage): BackendMessage | undefined {
+    const { method = "", params } = given.message;
+    const request = wantsUnofferedContext(this.#options.client, method, params)
+      ? withoutContext(given)
+      : given;
     const idMember = memberAt(request.bytes, ["id"]);
     if (idMember === undefined) return undefined;
     const idJson = textOf(request.bytes, idMember);
@@ -88,6 +98,10 @@ export class ClientRequests {
     if (found === undefined) return undefined;
     const [id] = found;
     this.#take(id);
+    this.#options.logger.debug("a backend took back what it had asked the client", {
+      backend: connection.backend,
+      reason: reasonIn(notice.message.params),
+    });
     const bytes = withValue(notice.bytes, member, JSON.stringify(id));
     return { bytes, message: notice.message };
   }
@@ -98,7 +112,8 @@ export class ClientRequests {
     if (pending === undefined) return false;
     const { start, end } = response.idSpan;
     const edit = { start, end, replacement: pending.idJson };
-    send(pending.connection, spliceBytes(response.bytes, [edit]));
+    const answer = spliceBytes(response.bytes, [edit]);
+    send(pending.connection, this.#options.forBackend(pending.connection.backend, answer));
     return true;
   }
 
@@ -108,6 +123,17 @@ export class ClientRequests {
       (pending) => progressToken !== undefined && pending.progressToken === progressToken,
     );
     return new Set(waiting.map(({ connection }) => connection));
+  }
+
+  /** A connection leaves and waits for nothing any more: the client hears which answers are not wanted. */
+  leave(connection: BackendConnection): void {
+    const reason = "The backend that asked is gone";
+    for (const [id, pending] of this.#pending) {
+      if (pending.connection !== connection) continue;
+      this.#giveUp(id, reason);
+      const params = { requestId: id, reason };
+      this.#options.tellClient(encodeNotification("notifications/cancelled", params));
+    }
   }
 
   /** Tells every backend that still waits that no answer will come. */
@@ -120,7 +146,7 @@ export class ClientRequests {
     { message: { method = "", params } }: BackendMessage,
   ): JsonRpcError | undefined {
     if (method === "ping") return undefined;
-    const refusal = refusalByAbilities(this.#options.clientCapabilities, method, params);
+    const refusal = refusalByAbilities(this.#options.client.capabilities, method, params);
     if (refusal !== undefined) return refusal;
     const waiting = [...this.#pending.values()].filter(
       (pending) => pending.connection === connection,
@@ -139,7 +165,7 @@ export class ClientRequests {
       this.#giveUp(id, reason);
       const params = { requestId: id, reason };
       this.#options.tellClient(encodeNotification("notifications/cancelled", params));
-    }, this.#options.answerTimeoutMs).unref();
+    }, this.#options.answerTimeoutMs()).unref();
   }
 
   #giveUp(id: string, message: string): void {
@@ -165,6 +191,19 @@ function send(connection: BackendConnection, bytes: Buffer): void {
 function progressTokenOf(params: JsonObject | undefined): JsonValue | undefined {
   const meta = params?.["_meta"];
   return isJsonObject(meta) ? meta["progressToken"] : undefined;
+}
+
+/** Nobody but the client could give that context, and what is left out means none. */
+function withoutContext({ bytes, message }: BackendMessage): BackendMessage {
+  const { includeContext: _left, ...params } = message.params ?? {};
+  let before = bytes;
+  let rest = withoutParam(bytes, "includeContext");
+  // A key that stands twice is taken out twice: which of the two a client reads is its own affair.
+  while (rest !== before) {
+    before = rest;
+    rest = withoutParam(rest, "includeContext");
+  }
+  return { bytes: rest, message: { ...message, params } };
 }
 
 /** Where the value at a path of object members stands. */

@@ -29,7 +29,7 @@ export interface AttachedStream extends Disposable {
 /** Where one configured backend stands in one session. */
 export interface BackendStanding {
   readonly name: BackendName;
-  readonly phase: "idle" | "connecting" | "ready" | "failed" | "closed";
+  readonly phase: "idle" | "connecting" | "ready" | "resting" | "failed" | "closed";
   readonly greeting: BackendGreeting | undefined;
   readonly failure: VmcpError | undefined;
 }

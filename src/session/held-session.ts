@@ -7,7 +7,12 @@ import type { MultiSession } from "./session.ts";
 export type HeldSession<S extends MultiSession> =
   | PlaceholderSession<S>
   | CreatingSession<S>
-  | { readonly phase: "live"; readonly session: S }
+  | {
+      readonly phase: "live";
+      readonly session: S;
+      /** Whether it ends early where nothing is asked of it. */
+      readonly endsUnused: boolean;
+    }
   | { readonly phase: "closing"; readonly session: S; readonly done: Promise<void> };
 
 /** An id that was handed out and waits for its session. */

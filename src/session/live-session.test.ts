@@ -486,6 +486,25 @@ describe("a backend that loses its session", () => {
     expect(replayed).toEqual(["logging/setLevel", "resources/subscribe", "tools/call"]);
   });
 
+  test("a subscription to a URI of more than 8 KiB works, but is not kept to be replayed", async () => {
+    const backend = fakeBackend("b1", { tools: ["t"], resources: ["r://1"] });
+    await using session = await openSession([backend]);
+    const sink = recordingSink();
+    for (const [id, length] of [8_192, 8_193].entries()) {
+      const uri = "r://".padEnd(length, "x");
+      session.forward(inboundRequest(id, "resources/subscribe", { uri }), sink);
+    }
+    await expect.poll(() => sink.heard.length).toBe(2);
+
+    backend.connections[0]?.request.listener.lost(lost);
+    await session.callTool("t", {});
+
+    const replayed = backend.connections[1]?.received.map(({ bytes }) =>
+      JSON.parse(bytes.toString()),
+    );
+    expect(replayed?.map(({ params }) => params.uri?.length)).toEqual([8_192, undefined]);
+  });
+
   test("the loss of a connection that was already replaced harms nobody", async () => {
     const backend = fakeBackend("b1", { tools: ["t"] });
     await using session = await openSession([backend]);

@@ -1,4 +1,4 @@
-import type { CapabilitySet } from "../domain/capabilities.ts";
+import type { BackendGreeting, CapabilitySet } from "../domain/capabilities.ts";
 import { VmcpError } from "../domain/errors.ts";
 import type { BackendName, SessionId } from "../domain/ids.ts";
 import { subjectOf, type Identity } from "../domain/identity.ts";
@@ -14,19 +14,25 @@ import type {
   InboundRequest,
   InboundResponse,
 } from "../mcp/inbound-message.ts";
-import { encodeRequest, OWN_ID_PREFIX, type RequestId } from "../mcp/json-rpc.ts";
+import type { RequestId } from "../mcp/json-rpc.ts";
 import { AdmissionGate } from "./admission-gate.ts";
 import { toAdvertisedCapability } from "./advertised-capability.ts";
 import type { BackendConnection, ClientProfile, SessionBackend } from "./backend-connection.ts";
 import { BackendLink } from "./backend-link.ts";
+import { BackendMessages, LIST_CHANGED } from "./backend-messages.ts";
 import { Call, type CallHost } from "./call.ts";
 import { clientKindOf } from "./catalogues.ts";
+import { ClientNotifications } from "./client-notifications.ts";
 import { ClientRequests } from "./client-requests.ts";
 import type { AttachedStream, BackendStanding, ClientStream, EdgeSession } from "./edge-session.ts";
-import { isBelowLevel } from "./log-levels.ts";
-import type { LiveSessionOptions } from "./live-session-options.ts";
+import { NO_LINK_POLICY } from "./link-policy.ts";
+import type { LiveSessionOptions, SessionConfiguration } from "./live-session-options.ts";
+import { answerWithFault } from "./local-answer.ts";
 import { Outbox } from "./outbox.ts";
 import { Relisting } from "./relisting.ts";
+import { RenewedRequests } from "./renewed-requests.ts";
+import { renewRoots } from "./renewed-roots.ts";
+import { isRepeatableCall } from "./repeatable-call.ts";
 import type {
   AdvertisedCapability,
   CallOptions,
@@ -35,20 +41,11 @@ import type {
   ToolCallResult,
 } from "./session.ts";
 import { SessionCaller } from "./session-caller.ts";
+import { SessionLinks } from "./session-links.ts";
 import { SessionLists, type ListChange } from "./session-lists.ts";
 import { SessionRoutes } from "./session-routes.ts";
 import { canListTasks, mergeTaskLists } from "./task-lists.ts";
 import type { ListName } from "./view.ts";
-
-/** The notification that says so when a list has changed. Templates have none of their own. */
-const LIST_CHANGED: Readonly<Record<ListName, string>> = {
-  tools: "notifications/tools/list_changed",
-  prompts: "notifications/prompts/list_changed",
-  resources: "notifications/resources/list_changed",
-  resourceTemplates: "notifications/resources/list_changed",
-};
-
-const LIST_CHANGED_METHODS: ReadonlySet<string> = new Set(Object.values(LIST_CHANGED));
 
 /**
  * The live half of one client's session: its links to every backend, and what of them the client sees.
@@ -61,8 +58,7 @@ export class LiveSession implements EdgeSession, CallHost {
   readonly identity: Identity;
   readonly client: ClientProfile;
   readonly createdAtMs: number;
-  readonly #options: LiveSessionOptions;
-  readonly #links = new Map<BackendName, BackendLink>();
+  readonly #links: SessionLinks;
   readonly #lists: SessionLists;
   readonly #gate = new AdmissionGate();
   readonly #inFlight = new Map<RequestId, Call>();
@@ -70,11 +66,14 @@ export class LiveSession implements EdgeSession, CallHost {
   readonly #outbox = new Outbox();
   readonly #routes = new SessionRoutes();
   readonly #relisting: Relisting;
-  readonly #subscriptions = new Map<string, BackendName>();
+  readonly #renewed: RenewedRequests;
+  readonly #messages: BackendMessages;
+  readonly #notifications: ClientNotifications;
   readonly #caller: SessionCaller;
-  #logLevel: string | undefined;
+  #options: LiveSessionOptions;
   #lastUsedAtMs: number;
-  #ownRequests = 0;
+  #isUnused = true;
+  #endsWith: VmcpError | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(options: LiveSessionOptions) {
@@ -91,18 +90,46 @@ export class LiveSession implements EdgeSession, CallHost {
       onChanged: (change) => this.#listsReplaced(change),
     });
     this.#clientRequests = new ClientRequests({
-      clientCapabilities: options.client.capabilities,
-      answerTimeoutMs: options.clientAnswerTimeoutMs,
+      client: options.client,
+      logger: options.logger,
+      answerTimeoutMs: () => this.#options.clientAnswerTimeoutMs,
       tellClient: (message) => this.#outbox.send(message),
+      forBackend: (backend, answer) => this.#routes.tasks.forBackend(backend, answer, undefined),
+    });
+    this.#renewed = new RenewedRequests(options.logger);
+    this.#messages = new BackendMessages({
+      clientRequests: this.#clientRequests,
+      outbox: this.#outbox,
+      routes: this.#routes,
+      callsOn: (link) => this.#callsOn(link),
+      logLevel: () => this.#renewed.logLevel,
+      onListsChanged: (backend) => this.#listsChanged(backend),
+    });
+    this.#notifications = new ClientNotifications({
+      outbox: this.#outbox,
+      clientRequests: this.#clientRequests,
+      tasks: this.#routes.tasks,
+      links: () => this.#links.values(),
+      callOf: (id) => this.#inFlight.get(id),
+      logger: options.logger,
     });
     this.#relisting = new Relisting(async (backend, signal) => this.#relist(backend, signal));
     this.#caller = new SessionCaller((request, sink) => this.forward(request, sink));
-    for (const backend of options.backends)
-      this.#links.set(backend.name, this.#createLink(backend));
+    this.#links = new SessionLinks(
+      {
+        create: (backend) => this.#createLink(backend),
+        callsOn: (link) => this.#callsOn(link),
+      },
+      options.backends,
+    );
   }
 
   get lastUsedAtMs(): number {
     return this.#lastUsedAtMs;
+  }
+
+  get isUnused(): boolean {
+    return this.#isUnused;
   }
 
   get isBusy(): boolean {
@@ -137,9 +164,15 @@ export class LiveSession implements EdgeSession, CallHost {
     this.#lastUsedAtMs = this.#options.now();
   }
 
-  /** Connects to every backend; resolves when each attempt has ended. */
-  async connect(): Promise<void> {
-    await Promise.all([...this.#links.values()].map(async (link) => link.connect()));
+  /**
+   * Connects to every backend; resolves when each attempt has ended. A backend that the session can start
+   * without is not waited for longer than `patienceMs`, if that is given: one of which others like this client
+   * know what it says and offers, so that it can be told without asking, and one that keeps failing.
+   */
+  async connect(patienceMs?: number): Promise<void> {
+    await this.#links.connect((link) =>
+      link.isDoubtful || this.#lists.greetingOf(link.name) !== undefined ? patienceMs : undefined,
+    );
   }
 
   /** From now on the client is told when a list changes; until now it had none. */
@@ -149,7 +182,7 @@ export class LiveSession implements EdgeSession, CallHost {
 
   forward(request: InboundRequest, sink: AnswerSink): Exchange {
     const { id, method, params } = request;
-    this.#lastUsedAtMs = this.#options.now();
+    this.#noteUse();
     if (this.#inFlight.has(id)) {
       throw new VmcpError("invalid_request", "A request with this id is already in flight");
     }
@@ -162,18 +195,16 @@ export class LiveSession implements EdgeSession, CallHost {
     }
     const taskLists = method === "tasks/list" ? this.#taskListers() : [];
     if (taskLists.length > 1) {
-      return mergeTaskLists(taskLists, request, sink, (backend, result) =>
-        this.#routes.noteResult(backend, { method }, result),
-      );
+      return mergeTaskLists(taskLists, request, sink, this.#routes.tasks);
     }
-    const { backend, bytes } = this.#routes.target(this.#lists.current(), request, () =>
+    const { backend, bytes, tool } = this.#routes.target(this.#lists.current(), request, () =>
       this.backends(),
     );
     const link = this.#links.get(backend);
-    if (link === undefined) {
-      throw new VmcpError("no_backend_connection", `Backend "${backend}" has no connection here`);
-    }
-    if (!this.#gate.enter()) throw sessionClosed();
+    if (link === undefined) throw this.#withoutLink(backend);
+    const fault = tool && this.#options.argumentCheck.faultOf(request, tool, this.#lists);
+    if (fault !== undefined) return answerWithFault(request, fault, sink);
+    if (!this.#gate.enter()) throw this.#refusal();
     try {
       this.#options.callLimits.enter(backend);
     } catch (error) {
@@ -186,6 +217,7 @@ export class LiveSession implements EdgeSession, CallHost {
       method,
       bytes,
       ...(progressToken !== undefined && { progressToken }),
+      ...(tool !== undefined && { toolName: tool.originalName }),
     };
     const call = new Call(this, link, outbound, sink);
     this.#inFlight.set(id, call);
@@ -194,7 +226,7 @@ export class LiveSession implements EdgeSession, CallHost {
   }
 
   list(name: ListName, cursor?: JsonValue): Buffer {
-    this.touch();
+    this.#noteUse();
     const pages = this.#lists.current().lists[name];
     if (cursor === undefined) return pages.first;
     const page = typeof cursor === "string" ? pages.at(cursor) : undefined;
@@ -205,30 +237,9 @@ export class LiveSession implements EdgeSession, CallHost {
     );
   }
 
-  notify({ method, params, bytes }: InboundNotification): void {
+  notify(notification: InboundNotification): void {
     this.touch();
-    switch (method) {
-      case "notifications/initialized":
-        this.#outbox.markInitialized();
-        return;
-      case "notifications/cancelled":
-        this.#cancel(params);
-        return;
-      case "notifications/progress":
-        for (const connection of this.#clientRequests.connectionsWithToken(
-          params?.["progressToken"],
-        )) {
-          tell(connection, bytes);
-        }
-        return;
-      case "notifications/roots/list_changed":
-        for (const link of this.#links.values()) {
-          if (link.connection !== undefined) tell(link.connection, bytes);
-        }
-        return;
-      default:
-        this.#options.logger.debug("notification of a client ends here");
-    }
+    this.#notifications.take(notification);
   }
 
   answer(response: InboundResponse): void {
@@ -239,23 +250,30 @@ export class LiveSession implements EdgeSession, CallHost {
   }
 
   setLogLevel(level: string): void {
-    this.touch();
-    this.#logLevel = level;
-    for (const link of this.#links.values()) this.#replayLogLevel(link);
+    this.#noteUse();
+    this.#renewed.setLogLevel(level, this.#links.values());
   }
 
   attachStream(stream: ClientStream): AttachedStream {
-    if (this.#closing !== undefined) throw sessionClosed();
+    if (this.#closing !== undefined) throw this.#refusal();
     const attached = this.#outbox.attach(stream);
+    this.#noteUse();
     for (const link of this.#links.values()) link.connection?.openNotifications();
-    return attached;
+    return {
+      flush: () => attached.flush(),
+      // An open stream is use, so its end is where the session begins to be idle.
+      [Symbol.dispose]: () => {
+        this.touch();
+        attached[Symbol.dispose]();
+      },
+    };
   }
 
   backends(): readonly BackendStanding[] {
     return [...this.#links.values()].map((link) => ({
       name: link.name,
       phase: link.phase,
-      greeting: link.connection?.greeting,
+      greeting: link.connection?.greeting ?? this.#expectedGreeting(link),
       failure: link.failure,
     }));
   }
@@ -277,38 +295,34 @@ export class LiveSession implements EdgeSession, CallHost {
     return this.#caller.getPrompt(name, args, options);
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#closing ??= this.#close();
+  async close(reason: VmcpError = sessionClosed()): Promise<void> {
+    this.#endsWith ??= reason;
+    this.#closing ??= this.#close(this.#endsWith);
     return this.#closing;
   }
 
-  admitEvent(call: Call, event: BackendMessage): BackendMessage | undefined {
-    const { id, method } = event.message;
-    if (method === undefined) return undefined;
-    if (LIST_CHANGED_METHODS.has(method)) {
-      this.#listsChanged(call.link.name);
-      return undefined;
-    }
-    if (call.connection === undefined) return undefined;
-    return id === undefined
-      ? this.#admitNotification(call.connection, event)
-      : this.#clientRequests.accept(call.connection, event);
+  async [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 
-  answered(call: Call, { message }: BackendMessage): void {
+  admitEvent(call: Call, event: BackendMessage): BackendMessage | undefined {
+    return this.#messages.admit(call, event);
+  }
+
+  answered(call: Call, answer: BackendMessage): BackendMessage {
     const { method, bytes } = call.request;
+    const { message } = answer;
     this.#routes.noteResult(call.link.name, call.request, message.result);
     if (method === "resources/subscribe" && message.result !== undefined) {
-      this.#remember(uriIn(bytes), call.link.name);
+      this.#renewed.subscribed(uriIn(bytes), call.link.name);
       call.connection?.openNotifications();
     }
-    if (method === "resources/unsubscribe") this.#subscriptions.delete(uriIn(bytes));
+    if (method === "resources/unsubscribe") this.#renewed.unsubscribed(uriIn(bytes));
+    return this.#routes.tasks.answerForClient(call.link.name, method, answer);
   }
 
-  /** Beyond the bound a subscription works like any other, but is not renewed when its backend was lost. */
-  #remember(uri: string, backend: BackendName): void {
-    if (this.#subscriptions.size < MAX_SUBSCRIPTIONS) this.#subscriptions.set(uri, backend);
-    else this.#options.logger.warn("a session has too many subscriptions to renew them all");
+  isRepeatable(call: Call): boolean {
+    return isRepeatableCall(call.request, this.#lists.offered(call.link.name));
   }
 
   ended(call: Call): void {
@@ -316,26 +330,61 @@ export class LiveSession implements EdgeSession, CallHost {
     this.#lastUsedAtMs = this.#options.now();
     this.#options.callLimits.leave(call.link.name);
     this.#gate.leave();
+    this.#links.callEnded(call.link);
   }
 
-  async #close(): Promise<void> {
+  /**
+   * Takes another configuration at once: no call sees a part of it. New backends are connected, and those that
+   * are gone closed as `SessionLinks` says; resolves when the latter is done. Never rejects.
+   */
+  async reconfigure(next: SessionConfiguration): Promise<void> {
+    if (this.#closing !== undefined) {
+      await Promise.allSettled([this.#closing]);
+      return;
+    }
+    this.#options = { ...this.#options, ...next };
+    const departed = this.#links.replace(next.backends, next.drainDeadlineMs);
+    const backends = next.backends.map(({ name }) => name);
+    const added = [...this.#links.values()].filter(({ phase }) => phase === "idle");
+    this.#lists.reconfigure(backends, next.views, new Set(added.map(({ name }) => name)));
+    for (const link of added) void link.connect();
+    await departed;
+  }
+
+  #noteUse(): void {
+    this.#isUnused = false;
+    this.#lastUsedAtMs = this.#options.now();
+  }
+
+  /** What comes too late was not sent anywhere. */
+  #refusal(): VmcpError {
+    const { code, message } = this.#endsWith ?? sessionClosed();
+    return new VmcpError(code, message, { executionState: "not_executed" });
+  }
+
+  async #close(reason: VmcpError): Promise<void> {
     this.#lists.close();
     this.#relisting.close();
     const hasDrained = await this.#gate.closeAndDrain(this.#options.drainDeadlineMs);
-    if (!hasDrained) for (const call of this.#inFlight.values()) call.abort(sessionClosed());
+    if (!hasDrained) for (const call of this.#inFlight.values()) call.abort(reason);
     this.#clientRequests.close();
     this.#outbox.close();
-    const results = await Promise.allSettled(
-      [...this.#links.values()].map(async (link) => link[Symbol.asyncDispose]()),
-    );
-    const failures = results.flatMap((result) =>
-      result.status === "rejected" ? [VmcpError.from(result.reason)] : [],
-    );
-    if (failures.length === 0) return;
-    const reasons = failures.map(({ message }) => message).join("; ");
-    throw new VmcpError("internal", `Closing the session failed: ${reasons}`, {
-      cause: new AggregateError(failures),
-    });
+    try {
+      await this.#links[Symbol.asyncDispose]();
+    } finally {
+      this.#options.onClosed?.();
+    }
+  }
+
+  #callsOn(link: BackendLink): readonly Call[] {
+    return [...this.#inFlight.values()].filter((call) => call.link === link);
+  }
+
+  /** What a session remembers of a backend that was removed leads nowhere, like any unknown name. */
+  #withoutLink(backend: BackendName): VmcpError {
+    return this.#links.wasRemoved(backend)
+      ? new VmcpError("capability_not_found", "What is asked for is no longer offered: list again")
+      : new VmcpError("no_backend_connection", `Backend "${backend}" has no connection here`);
   }
 
   #createLink(backend: SessionBackend): BackendLink {
@@ -343,76 +392,45 @@ export class LiveSession implements EdgeSession, CallHost {
     return new BackendLink({
       backend,
       request: { sessionId: id, identity, client },
-      slots: [this.#options.sessionSlots, this.#options.processSlots],
+      slots: [
+        this.#options.sessionSlots,
+        this.#options.backendSlots.of(backend.name),
+        this.#options.processSlots,
+      ],
+      guard: this.#options.guardOf(backend.name),
+      policy: backend.policy ?? NO_LINK_POLICY,
       startTimeoutMs: this.#options.startTimeoutMs,
       closeDeadlineMs: this.#options.drainDeadlineMs,
       now,
       logger,
       knownCapabilities: () => this.#lists.known(backend.name),
-      onReady: (link, capabilities) => this.#linkReady(link, capabilities),
-      onUnsolicited: (link, message) => this.#unsolicited(link, message),
+      onReady: (link, capabilities, isFirst) => this.#linkReady(link, capabilities, isFirst),
+      onUnsolicited: (link, message) => this.#messages.unsolicited(link, message),
+      onLeave: (connection) => this.#clientRequests.leave(connection),
     });
   }
 
-  #linkReady(link: BackendLink, fetched: CapabilitySet): void {
-    this.#lists.offerAtStart(link.name, fetched);
-    this.#replayLogLevel(link);
-    this.#replaySubscriptions(link);
+  #linkReady(link: BackendLink, fetched: CapabilitySet, isFirst: boolean): void {
+    // A call that lost its connection to a backend which is leaving may have connected once more.
+    if (!this.#links.isCurrent(link)) return;
+    this.#lists.offerAtStart(link.name, fetched, link.connection?.greeting);
+    this.#renewed.renew(link);
+    if (!isFirst && link.connection !== undefined) {
+      renewRoots(link.connection, this.client.capabilities);
+    }
     if (this.#outbox.isOpen) link.connection?.openNotifications();
+  }
+
+  /** What a backend will say that is about to connect, as far as that is known. */
+  #expectedGreeting({ name, phase }: BackendLink): BackendGreeting | undefined {
+    const isExpected = phase === "connecting" || phase === "resting";
+    return isExpected ? this.#lists.greetingOf(name) : undefined;
   }
 
   #taskListers(): readonly BackendConnection[] {
     return [...this.#links.values()].flatMap(({ connection }) =>
       connection !== undefined && canListTasks(connection) ? [connection] : [],
     );
-  }
-
-  /** A message that belongs to no call's own stream: it goes where the client expects it most. */
-  #unsolicited(link: BackendLink, message: BackendMessage): void {
-    const { id, method, params } = message.message;
-    if (method === undefined) return;
-    if (LIST_CHANGED_METHODS.has(method)) {
-      this.#listsChanged(link.name);
-      return;
-    }
-    const calls = [...this.#inFlight.values()].filter((call) => call.link === link);
-    if (method === "notifications/progress") {
-      const token = params?.["progressToken"];
-      if (token === undefined) return;
-      const call = calls.find(({ request }) => request.progressToken === token);
-      call?.event(message);
-      // A token that nobody here has given is of no use to anyone, and perhaps another session's.
-      if (call !== undefined || !this.#routes.isTaskToken(link.name, token)) return;
-    }
-    const [oldest] = calls;
-    if (oldest !== undefined && (calls.length === 1 || !this.#outbox.isOpen)) {
-      oldest.event(message);
-      return;
-    }
-    const { connection } = link;
-    if (connection === undefined) return;
-    const admitted =
-      id === undefined
-        ? this.#admitNotification(connection, message)
-        : this.#clientRequests.accept(connection, message);
-    if (admitted !== undefined) this.#outbox.send(admitted.bytes);
-  }
-
-  /** A notification as the client may see it. */
-  #admitNotification(
-    connection: BackendConnection,
-    notification: BackendMessage,
-  ): BackendMessage | undefined {
-    const { method, params } = notification.message;
-    if (method === "notifications/cancelled") {
-      return this.#clientRequests.withdraw(connection, notification);
-    }
-    // A backend may not have heard of the level yet, or not care.
-    const isUnwanted =
-      method === "notifications/message" &&
-      this.#logLevel !== undefined &&
-      isBelowLevel(params?.["level"], this.#logLevel);
-    return isUnwanted ? undefined : notification;
   }
 
   #listsChanged(backend: BackendName): void {
@@ -424,61 +442,26 @@ export class LiveSession implements EdgeSession, CallHost {
     const connection = this.#links.get(backend)?.connection;
     if (connection === undefined) return;
     const fetched = await connection.listCapabilities(signal);
-    if (!signal.aborted) this.#lists.offerChanged(backend, fetched);
+    // Meanwhile a reload may have given the name to another backend, or the connection been lost.
+    const isCurrent = this.#links.get(backend)?.connection === connection;
+    if (isCurrent && !signal.aborted) this.#lists.offerChanged(backend, fetched);
   }
 
-  #listsReplaced({ before, after, lists }: ListChange): void {
-    this.#routes.viewChanged(before, after, (route) => this.#lists.isOffered(route));
+  #listsReplaced({ before, after, lists, isReconfigured }: ListChange): void {
+    this.#routes.viewChanged(
+      before,
+      after,
+      // What the configuration hides now was named before it did; what it only renames stays callable.
+      (route) => this.#lists.isOffered(route) && (!isReconfigured || after.isAdvertised(route)),
+    );
     for (const name of lists) this.#outbox.listChanged(LIST_CHANGED[name]);
   }
-
-  #replayLogLevel(link: BackendLink): void {
-    const canLog = link.connection?.greeting.capabilities["logging"] !== undefined;
-    if (this.#logLevel === undefined || !canLog) return;
-    this.#sendOwn(link, "logging/setLevel", { level: this.#logLevel });
-  }
-
-  #replaySubscriptions(link: BackendLink): void {
-    for (const [uri, backend] of this.#subscriptions) {
-      if (backend !== link.name) continue;
-      this.#sendOwn(link, "resources/subscribe", { uri });
-      link.connection?.openNotifications();
-    }
-  }
-
-  /** A request of the gateway's own, whose answer interests nobody. */
-  #sendOwn(link: BackendLink, method: string, params: JsonObject): void {
-    this.#ownRequests += 1;
-    const id = `${OWN_ID_PREFIX}session:${this.#ownRequests}`;
-    link.connection?.forward({ id, method, bytes: encodeRequest(id, method, params) }, DEAF_SINK);
-  }
-
-  #cancel(params: JsonObject | undefined): void {
-    const requestId = params?.["requestId"];
-    if (typeof requestId !== "string" && typeof requestId !== "number") return;
-    const reason = params?.["reason"];
-    this.#inFlight.get(requestId)?.cancelByClient(typeof reason === "string" ? reason : "");
-  }
 }
-
-/** Subscriptions of one session that are renewed at a backend which had to be connected again. */
-const MAX_SUBSCRIPTIONS = 1_000;
-
-const DEAF_SINK: AnswerSink = {
-  event: () => true,
-  answer() {},
-  fail() {},
-};
 
 function sessionClosed(): VmcpError {
   return new VmcpError("session_closed", "The session was closed; open a new one", {
     executionState: "unknown",
   });
-}
-
-/** A backend that can no longer be told has already ended its side. */
-function tell(connection: BackendConnection, bytes: Buffer): void {
-  connection.send(bytes).catch(() => {});
 }
 
 function progressTokenOf(params: JsonObject | undefined): RequestId | undefined {

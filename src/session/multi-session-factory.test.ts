@@ -1,8 +1,10 @@
+import { once } from "node:events";
 import { describe, expect, test } from "vitest";
 import { fakeBackend } from "../../test/support/fake-backends.ts";
 import { CLIENT, createFactory, openSession, PLAIN_NAMES } from "../../test/support/sessions.ts";
 import { ANONYMOUS, type Identity } from "../domain/identity.ts";
 import type { ConnectOutcome } from "./backend-connection.ts";
+import { NO_GUARD } from "./backend-guard.ts";
 
 const ALICE: Identity = { kind: "verified", issuer: "https://issuer.example", subject: "alice" };
 
@@ -251,6 +253,38 @@ describe("how backends are connected", () => {
     await expect.poll(() => messages).toEqual([TOOLS_CHANGED]);
     expect(session.tools.map(({ name }) => name)).toEqual(["x", "y"]);
   });
+
+  test.for([
+    { title: "that others like it were greeted by", refusesAtFirst: false },
+    { title: "that keeps failing", refusesAtFirst: true },
+  ])(
+    "a session does not wait for a slow backend $title, and knows what is known [F16] [L10]",
+    async ({ refusesAtFirst }) => {
+      let isSlow = refusesAtFirst;
+      const slow = fakeBackend("slow", {
+        tools: ["y"],
+        beforeConnect: async (_request, signal) => {
+          if (isSlow) await once(signal, "abort");
+        },
+      });
+      const factory = createFactory({
+        startDeadlineMs: 1_000_000,
+        guardOf: () => ({ ...NO_GUARD, isDoubtful: refusesAtFirst }),
+      });
+      const backends = [slow, fakeBackend("fast", { tools: ["x"] })];
+      await using first = await factory.makeSession(ANONYMOUS, backends, { client: CLIENT });
+      isSlow = true;
+
+      await using second = await factory.makeSession(ANONYMOUS, backends, { client: CLIENT });
+
+      const names = second.tools.map(({ name }) => name);
+      expect(names).toEqual(first.tools.map(({ name }) => name));
+      expect(names).toEqual(refusesAtFirst ? ["x"] : ["x", "y"]);
+      const [standing] = second.backends();
+      expect(standing).toMatchObject({ name: "slow", phase: "connecting" });
+      expect(standing?.greeting !== undefined).toBe(!refusesAtFirst);
+    },
+  );
 
   test("a second session of the same kind of client is not listed for again", async () => {
     const factory = createFactory();

@@ -1,13 +1,18 @@
+import { isDeepStrictEqual } from "node:util";
 import type { AggregationSettings } from "../aggregation/settings.ts";
 import { VmcpError } from "../domain/errors.ts";
 import { mintSessionId, parseSessionId, type SessionId } from "../domain/ids.ts";
 import type { Identity } from "../domain/identity.ts";
 import type { Logger } from "../domain/logger.ts";
 import { Semaphore } from "../lib/semaphore.ts";
+import { NO_ARGUMENT_CHECK, type ArgumentCheck } from "./argument-check.ts";
+import { NO_GUARD, type GuardOf } from "./backend-guard.ts";
 import { CallLimits, NO_CALL_LIMITS, type CallLimitOptions } from "./call-limits.ts";
 import type { SessionBackend } from "./backend-connection.ts";
+import { BackendSlots } from "./backend-slots.ts";
 import type { Catalogues } from "./catalogues.ts";
 import { LiveSession } from "./live-session.ts";
+import type { SessionConfiguration } from "./live-session-options.ts";
 import type { MakeSessionOptions, MultiSessionFactory } from "./session.ts";
 import { Views } from "./view.ts";
 
@@ -28,11 +33,33 @@ export interface FactoryOptions {
   readonly clientAnswerTimeoutMs?: number;
   /** Calls that one session may have in flight. Default 16. */
   readonly maxCallsInFlight?: number;
+  /** Asked before each call of a tool. Default: every call goes to its backend. */
+  readonly argumentCheck?: ArgumentCheck;
   /** Calls that all sessions together may have in flight. Default: no limit. */
   readonly callLimits?: CallLimitOptions;
+  /** Who is asked before each call and each attempt to connect. Default: everything is let through. */
+  readonly guardOf?: GuardOf;
   /** `fail` refuses a session of which a backend cannot start (`start_failed`). Default: it lives without. */
   readonly partialFailure?: "best_effort" | "fail";
 }
+
+/** What a new configuration may change while sessions live. What it leaves out has its default again. */
+export type FactoryConfiguration = Pick<
+  FactoryOptions,
+  | "aggregation"
+  | "maxStartConcurrency"
+  | "startTimeoutMs"
+  | "startDeadlineMs"
+  | "drainDeadlineMs"
+  | "clientAnswerTimeoutMs"
+  | "maxCallsInFlight"
+  | "argumentCheck"
+  | "callLimits"
+  | "partialFailure"
+>;
+
+/** How long the start of a session waits for a backend that it can do without for now. */
+const START_PATIENCE_MS = 500;
 
 const DEFAULT_START_CONCURRENCY = 10;
 const DEFAULT_GLOBAL_START_CONCURRENCY = 64;
@@ -43,17 +70,49 @@ const DEFAULT_CALLS_IN_FLIGHT = 16;
 
 /** Makes live sessions. All sessions of one factory share its views and its permits to connect. */
 export class LiveSessionFactory implements MultiSessionFactory<LiveSession> {
-  readonly #options: FactoryOptions;
-  readonly #views: Views;
+  readonly #sessions = new Set<LiveSession>();
+  #options: FactoryOptions;
+  #views: Views;
   readonly #processSlots: Semaphore;
+  readonly #backendSlots: BackendSlots;
   readonly #callLimits: CallLimits;
 
   constructor(options: FactoryOptions) {
     this.#options = options;
     this.#views = new Views(options.aggregation);
     this.#callLimits = new CallLimits(options.callLimits ?? NO_CALL_LIMITS);
-    this.#processSlots = new Semaphore(
-      positiveOr(options.maxGlobalStartConcurrency, DEFAULT_GLOBAL_START_CONCURRENCY),
+    const startConcurrency = positiveOr(
+      options.maxGlobalStartConcurrency,
+      DEFAULT_GLOBAL_START_CONCURRENCY,
+    );
+    this.#processSlots = new Semaphore(startConcurrency);
+    this.#backendSlots = new BackendSlots(startConcurrency);
+  }
+
+  /**
+   * Sessions that are made from now on, and at once all that live or are being made, have this configuration and
+   * these backends. Resolves when the connections that had to go are closed in all of them. Never rejects.
+   */
+  async reconfigure(
+    next: FactoryConfiguration,
+    backends: readonly SessionBackend[],
+  ): Promise<void> {
+    const { catalogues, now, logger, maxGlobalStartConcurrency, guardOf } = this.#options;
+    if (!isDeepStrictEqual(next.aggregation, this.#options.aggregation)) {
+      this.#views = new Views(next.aggregation);
+    }
+    this.#options = {
+      ...next,
+      catalogues,
+      now,
+      logger,
+      ...(maxGlobalStartConcurrency !== undefined && { maxGlobalStartConcurrency }),
+      ...(guardOf !== undefined && { guardOf }),
+    };
+    this.#callLimits.reconfigure(next.callLimits ?? NO_CALL_LIMITS);
+    const configuration = this.#configuration(backends);
+    await Promise.all(
+      [...this.#sessions].map(async (session) => session.reconfigure(configuration)),
     );
   }
 
@@ -99,34 +158,52 @@ export class LiveSessionFactory implements MultiSessionFactory<LiveSession> {
     { client, drainDeadlineMs }: MakeSessionOptions,
   ): LiveSession {
     const { catalogues, now, logger } = this.#options;
-    return new LiveSession({
+    const configuration = this.#configuration(backends);
+    const session = new LiveSession({
+      ...configuration,
       id,
       identity,
       client,
-      backends,
       catalogues,
-      views: this.#views,
       processSlots: this.#processSlots,
+      backendSlots: this.#backendSlots,
       sessionSlots: new Semaphore(
         positiveOr(this.#options.maxStartConcurrency, DEFAULT_START_CONCURRENCY),
       ),
-      startTimeoutMs: positiveOr(this.#options.startTimeoutMs, DEFAULT_START_TIMEOUT_MS),
-      drainDeadlineMs:
-        drainDeadlineMs ?? this.#options.drainDeadlineMs ?? DEFAULT_DRAIN_DEADLINE_MS,
-      clientAnswerTimeoutMs:
-        this.#options.clientAnswerTimeoutMs ?? DEFAULT_CLIENT_ANSWER_TIMEOUT_MS,
-      maxCallsInFlight: this.#options.maxCallsInFlight ?? DEFAULT_CALLS_IN_FLIGHT,
+      drainDeadlineMs: drainDeadlineMs ?? configuration.drainDeadlineMs,
       callLimits: this.#callLimits,
+      guardOf: this.#options.guardOf ?? (() => NO_GUARD),
+      onClosed: () => void this.#sessions.delete(session),
       now,
       logger,
     });
+    this.#sessions.add(session);
+    return session;
+  }
+
+  #configuration(backends: readonly SessionBackend[]): SessionConfiguration {
+    const { startTimeoutMs, drainDeadlineMs, clientAnswerTimeoutMs, maxCallsInFlight } =
+      this.#options;
+    return {
+      backends,
+      views: this.#views,
+      startTimeoutMs: positiveOr(startTimeoutMs, DEFAULT_START_TIMEOUT_MS),
+      drainDeadlineMs: drainDeadlineMs ?? DEFAULT_DRAIN_DEADLINE_MS,
+      clientAnswerTimeoutMs: clientAnswerTimeoutMs ?? DEFAULT_CLIENT_ANSWER_TIMEOUT_MS,
+      maxCallsInFlight: maxCallsInFlight ?? DEFAULT_CALLS_IN_FLIGHT,
+      argumentCheck: this.#options.argumentCheck ?? NO_ARGUMENT_CHECK,
+    };
   }
 
   /** Rejects only if the signal aborts, or if a backend failed and that is not to be tolerated. */
   async #start(session: LiveSession, signal: AbortSignal | undefined): Promise<void> {
-    await untilFirst(session.connect(), this.#options.startDeadlineMs, signal);
+    const { startDeadlineMs, partialFailure } = this.#options;
+    const mustAllStart = partialFailure === "fail";
+    const isPatient = mustAllStart || startDeadlineMs === undefined;
+    const started = session.connect(isPatient ? undefined : START_PATIENCE_MS);
+    await untilFirst(started, startDeadlineMs, signal);
     const failed = session.backends().find(({ failure }) => failure !== undefined);
-    if (this.#options.partialFailure === "fail" && failed?.failure !== undefined) {
+    if (mustAllStart && failed?.failure !== undefined) {
       throw new VmcpError("start_failed", failed.failure.message, {
         cause: failed.failure,
         backend: failed.name,
@@ -134,7 +211,7 @@ export class LiveSessionFactory implements MultiSessionFactory<LiveSession> {
         retryAfterSeconds: 5,
       });
     }
-    if (session.backends().every(({ phase }) => phase !== "ready")) {
+    if (session.backends().every(({ phase, greeting }) => phase !== "ready" && !greeting)) {
       this.#options.logger.warn("session starts without any backend");
     }
   }

@@ -169,3 +169,19 @@ test("below its bound nothing is lost and the order is kept, however streams com
     }),
   );
 });
+
+test("what is kept for a client that does not read is bounded in bytes, and the newest message stays", () => {
+  const outbox = initializedOutbox();
+  const client = stream();
+  const MEBIBYTE = 1_048_576;
+  for (let sent = 1; sent <= 8; sent += 1) outbox.send(Buffer.alloc(MEBIBYTE / 4, `${sent}`));
+  outbox.attach(client)[Symbol.dispose]();
+  const kept = client.taken.map((text) => text[0]);
+
+  outbox.send(Buffer.alloc(2 * MEBIBYTE, "9"));
+  client.taken.length = 0;
+  outbox.attach(client);
+
+  expect(kept).toEqual(["5", "6", "7", "8"]);
+  expect(client.taken.map((text) => text.length)).toEqual([2 * MEBIBYTE]);
+});

@@ -5,6 +5,9 @@ import type { AttachedStream, ClientStream } from "./edge-session.ts";
 /** Messages kept for a client that has no stream open; the oldest gives way. */
 const MAX_KEPT = 64;
 
+/** What the kept messages may weigh together; one that weighs more is kept alone. */
+const MAX_KEPT_BYTES = 1_048_576;
+
 /**
  * What goes to the client outside its own requests.
  *
@@ -15,6 +18,7 @@ const MAX_KEPT = 64;
 export class Outbox {
   readonly #changedLists = new Set<string>();
   readonly #kept: Buffer[] = [];
+  #keptBytes = 0;
   #stream: ClientStream | undefined;
   #isInitialized = false;
 
@@ -35,7 +39,8 @@ export class Outbox {
 
   send(message: Buffer): void {
     this.#kept.push(message);
-    if (this.#kept.length > MAX_KEPT) this.#kept.shift();
+    this.#keptBytes += message.length;
+    while (this.#kept.length > MAX_KEPT || this.#isTooHeavy()) this.#dropOldest();
     this.#flush();
   }
 
@@ -60,6 +65,7 @@ export class Outbox {
     const stream = this.#stream;
     this.#stream = undefined;
     this.#kept.length = 0;
+    this.#keptBytes = 0;
     stream?.end();
   }
 
@@ -71,8 +77,16 @@ export class Outbox {
     }
     let next = this.#kept[0];
     while (next !== undefined && this.#stream?.send(next)) {
-      this.#kept.shift();
+      this.#dropOldest();
       next = this.#kept[0];
     }
+  }
+
+  #isTooHeavy(): boolean {
+    return this.#keptBytes > MAX_KEPT_BYTES && this.#kept.length > 1;
+  }
+
+  #dropOldest(): void {
+    this.#keptBytes -= this.#kept.shift()?.length ?? 0;
   }
 }

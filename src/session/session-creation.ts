@@ -8,6 +8,8 @@ import type { MultiSession, MultiSessionFactory } from "./session.ts";
 export interface CreateSessionRequest {
   readonly identity: Identity;
   readonly client: ClientProfile;
+  /** The session ends early where its client never asks anything of it. Default false. */
+  readonly endsUnused?: boolean;
   /** Gives up; what was opened so far is closed. */
   readonly signal?: AbortSignal;
 }

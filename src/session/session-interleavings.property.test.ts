@@ -33,7 +33,7 @@ const ANSWERED_AFTER_TERMINATION = "a session answered after it was terminated";
 const CONNECTED_AFTER_TERMINATION = "backends were connected for a session terminated before";
 const LEAKED = "a connection leaked";
 
-test("no interleaving leaks a connection, mixes up sessions or revives a terminated one", async () => {
+test("no interleaving leaks a connection, mixes up sessions or revives a terminated one [R3] [R4] [R5] [R6] [R8] [I1] [I3]", async () => {
   const endings = new Set<string>();
 
   await fc.assert(interleavings({ endings }), { numRuns: RUNS });

@@ -1,13 +1,19 @@
 import { messageOf, VmcpError } from "../domain/errors.ts";
+import { ANONYMOUS } from "../domain/identity.ts";
+import type { Identity } from "../domain/identity.ts";
 import { mintSessionId, parseSessionId } from "../domain/ids.ts";
 import type { SessionId } from "../domain/ids.ts";
 import type { Logger } from "../domain/logger.ts";
+import { settledWithin } from "../lib/settled-within.ts";
 import { adaptTools } from "./adapted-tools.ts";
 import type { AdaptedTool } from "./adapted-tools.ts";
 import { Readiness } from "./held-session.ts";
 import type { CreatingSession, HeldSession } from "./held-session.ts";
+import { IdentityQuota, RETRY_AFTER_SECONDS } from "./identity-quota.ts";
+import { IdleSessions } from "./idle-sessions.ts";
 import { isFinal, makeSession } from "./session-creation.ts";
 import type { CreateSessionRequest, SessionMaking } from "./session-creation.ts";
+import type { SessionEnd } from "./session-end.ts";
 import {
   markTerminated,
   notFound,
@@ -31,18 +37,30 @@ export interface SessionManagerOptions<
   readonly logger: Logger;
   /** A session that nobody used this long is closed, unless it is busy. */
   readonly idleTtlMs: number;
+  /** As `idleTtlMs`, for a session that nothing was asked of and whose request says so. Default: no shorter. */
+  readonly unusedTtlMs?: number;
   /** A session this old is closed, however busy. Default: no limit. */
   readonly absoluteTtlMs?: number;
   /** Sessions and placeholders at one time; protects memory. */
   readonly maxSessions: number;
+  /** Makes the id of each session. Default: `mintSessionId`. */
+  readonly mintId?: () => SessionId;
+  /** Sessions of one identified client. Default: no limit. */
+  readonly maxSessionsPerIdentity?: number;
+  /** Where there is no room, the least recently used session goes if nobody used it this long. Default: none does. */
+  readonly evictIdleAfterMs?: number;
+  /** Called once for each session, when it is live. Must not throw. */
+  readonly onSessionCreated?: (session: S) => void;
   /** Called once for each session that was live, after it was closed. */
-  readonly onSessionClosed?: (id: SessionId) => void;
+  readonly onSessionClosed?: SessionClosedListener<S>;
 }
 
-/** Told to a client that was refused for lack of room. */
-const RETRY_AFTER_SECONDS = 30;
+export type SessionClosedListener<S> = (id: SessionId, end: SessionEnd, session: S) => void;
 
 const GENERATE_ATTEMPTS = 2;
+
+/** A backend that is slow to let go of a session must not keep the next client for longer. */
+const EVICTION_WAIT_MS = 1_000;
 
 /**
  * Owns every session of this process, from the id that a client gets to the last connection closed.
@@ -58,16 +76,28 @@ export class SessionManager<S extends MultiSession = MultiSession> {
   readonly #held = new Map<string, HeldSession<S>>();
   /** Terminated placeholders, oldest first. They are marks only and bounded apart from the sessions. */
   readonly #terminated = new Set<SessionId>();
-  readonly #closedListeners = new Set<(id: SessionId) => void>();
+  readonly #closedListeners = new Set<SessionClosedListener<S>>();
+  readonly #quota: IdentityQuota;
+  readonly #idle: IdleSessions<S>;
+  /** Sessions that make room for others: their places are taken already. */
+  #leaving = 0;
   #isShuttingDown = false;
   #shutdown: Promise<void> | undefined;
 
   constructor(options: SessionManagerOptions<S>) {
     this.#options = options;
     if (options.onSessionClosed) this.#closedListeners.add(options.onSessionClosed);
+    this.#quota = new IdentityQuota(options.maxSessionsPerIdentity ?? Infinity);
+    this.#idle = new IdleSessions({
+      ...options,
+      idleForMs: options.evictIdleAfterMs ?? Infinity,
+      live: () => this.liveSessions(),
+      find: (id) => this.#live(id),
+    });
     this.#transport = new TransportSessionManager({
       ...options,
-      isActive: (id) => this.#isActive(id),
+      isUnused: (id) => this.#isUnused(id),
+      isActive: (id, sinceMs) => this.#isActive(id, sinceMs),
       onExpired: async (record) => this.#endExpired(record),
     });
   }
@@ -86,14 +116,17 @@ export class SessionManager<S extends MultiSession = MultiSession> {
 
   /**
    * Stores a placeholder and resolves with its id, a version 4 UUID. Resolves with "" if the storage failed
-   * for two ids in a row. Throws `too_many_sessions` when there is no room and `shutting_down` after `close`.
+   * for two ids in a row. Where the gateway is full, an idle session is closed to make room. Throws
+   * `too_many_sessions` when there is none, or none for this client, and `shutting_down` after `close`.
    */
-  async generate(): Promise<string> {
+  async generate(identity: Identity = ANONYMOUS): Promise<string> {
     for (let attempt = 1; attempt <= GENERATE_ATTEMPTS; attempt += 1) {
       this.#refuseDuringShutdown();
-      this.#requireRoom();
-      const id = mintSessionId();
+      this.#quota.requireRoom(identity);
+      const evicted = this.#hasRoom() ? undefined : this.#evict();
+      const id = this.#options.mintId?.() ?? mintSessionId();
       this.#held.set(id, { phase: "placeholder", ready: new Readiness() });
+      if (evicted !== undefined) await settledWithin(evicted, EVICTION_WAIT_MS);
       if (await this.#storePlaceholder(id, attempt)) {
         this.#refuseDuringShutdown();
         return id;
@@ -107,17 +140,22 @@ export class SessionManager<S extends MultiSession = MultiSession> {
    * placeholder stays as it was and may be tried again.
    *
    * Throws `session_not_found` or `session_terminated` where the placeholder has gone, before or meanwhile,
-   * `session_exists` if the session is there or being made, `shutting_down`, or what the factory threw, as
-   * "failed to create multi-session: …".
+   * `session_exists` if the session is there or being made, `too_many_sessions` where this client has as many as
+   * it may have, `shutting_down`, or what the factory threw, as "failed to create multi-session: …".
    */
   async createSession(id: string, request: CreateSessionRequest): Promise<S> {
     const sessionId = parseSessionId(id);
     this.#refuseDuringShutdown();
-    const creating = this.#beginCreation(sessionId);
+    const creating = this.#beginCreation(sessionId, request.identity);
     try {
       const session = await this.#create(sessionId, request, creating.abort);
-      this.#held.set(sessionId, { phase: "live", session });
-      if (this.#isShuttingDown) await this.#end(session);
+      this.#held.set(sessionId, {
+        phase: "live",
+        session,
+        endsUnused: request.endsUnused === true,
+      });
+      this.#options.onSessionCreated?.(session);
+      if (this.#isShuttingDown) await this.#end(session, "shutdown");
       this.#refuseDuringShutdown();
       creating.ready.succeed(session);
       return session;
@@ -147,7 +185,7 @@ export class SessionManager<S extends MultiSession = MultiSession> {
    */
   async terminate(id: string): Promise<{ readonly isNotAllowed: false }> {
     if (id === "") throw new VmcpError("invalid_argument", "session ID must not be empty");
-    if (this.#isShuttingDown) await this.close();
+    if (this.#isShuttingDown) await this.#endAtShutdown(id);
     else await untilWon(async () => this.#tryTerminate(id));
     return { isNotAllowed: false };
   }
@@ -183,7 +221,7 @@ export class SessionManager<S extends MultiSession = MultiSession> {
    * Calls the listener once for each session that was live, after it was closed, whatever ended it. It must not
    * throw. Disposing of what comes back ends that.
    */
-  onSessionClosed(listener: (id: SessionId) => void): Disposable {
+  onSessionClosed(listener: SessionClosedListener<S>): Disposable {
     this.#closedListeners.add(listener);
     return { [Symbol.dispose]: () => void this.#closedListeners.delete(listener) };
   }
@@ -233,20 +271,22 @@ export class SessionManager<S extends MultiSession = MultiSession> {
     }
   }
 
-  #beginCreation(id: SessionId): CreatingSession<S> {
+  #beginCreation(id: SessionId, identity: Identity): CreatingSession<S> {
     const held = this.#held.get(id);
     if (held !== undefined && held.phase !== "placeholder") {
       throw new VmcpError("session_exists", "session exists already or is being created");
     }
     const ready = held?.ready ?? new Readiness<S>();
     const creating = { phase: "creating", ready, abort: new AbortController() } as const;
-    if (held === undefined) this.#requireRoom();
+    if (held === undefined && !this.#hasRoom()) throw noRoom();
+    this.#quota.claim(id, identity);
     this.#held.set(id, creating);
     return creating;
   }
 
   /** Those who waited hear of the failure; a placeholder that is still good may be tried again. */
   #endCreation(id: SessionId, creating: CreatingSession<S>, error: VmcpError): void {
+    this.#quota.release(id);
     if (this.#held.get(id) === creating) {
       if (isFinal(error)) this.#held.delete(id);
       else this.#held.set(id, { phase: "placeholder", ready: new Readiness() });
@@ -254,12 +294,19 @@ export class SessionManager<S extends MultiSession = MultiSession> {
     creating.ready.fail(error);
   }
 
+  /** Every session is being ended already: whoever ends one of them waits for no other. */
+  async #endAtShutdown(id: string): Promise<void> {
+    const held = this.#held.get(id);
+    if (held?.phase === "creating") await held.ready.settled(this.#options.drainDeadlineMs);
+    await this.#endLive(id, "shutdown");
+  }
+
   /** One attempt to terminate. False means that the session moved on meanwhile and must be looked at again. */
   async #tryTerminate(id: string): Promise<boolean> {
-    if (await this.#endLive(id)) return true;
+    if (await this.#endLive(id, "client")) return true;
     const record = await this.#transport.peek(id);
     // While the record was read, a creation may have come through.
-    if (await this.#endLive(id)) return true;
+    if (await this.#endLive(id, "client")) return true;
     if (record?.phase === "placeholder") return this.#terminatePlaceholder(record);
     if (record?.phase === "terminated") {
       this.#abandon(id, terminated("session was terminated during backend init"));
@@ -301,21 +348,21 @@ export class SessionManager<S extends MultiSession = MultiSession> {
   }
 
   /** Closes the session of that id if it is live; joins whoever is closing it already. */
-  async #endLive(id: string): Promise<boolean> {
+  async #endLive(id: string, end: SessionEnd): Promise<boolean> {
     const held = this.#held.get(id);
-    if (held?.phase === "live") await this.#end(held.session);
+    if (held?.phase === "live") await this.#end(held.session, end);
     if (held?.phase === "closing") await held.done;
     return held?.phase === "live" || held?.phase === "closing";
   }
 
   /** The one way in which a live session ends. Runs once for each session. */
-  async #end(session: S): Promise<void> {
-    const done = this.#closeAndForget(session);
+  async #end(session: S, end: SessionEnd): Promise<void> {
+    const done = this.#closeAndForget(session, end);
     this.#held.set(session.id, { phase: "closing", session, done });
     await done;
   }
 
-  async #closeAndForget(session: S): Promise<void> {
+  async #closeAndForget(session: S, end: SessionEnd): Promise<void> {
     await this.#dispose(session);
     try {
       await this.#transport.delete(session.id);
@@ -324,23 +371,34 @@ export class SessionManager<S extends MultiSession = MultiSession> {
       throw new VmcpError("store_unavailable", message, { cause: error });
     } finally {
       this.#held.delete(session.id);
-      for (const listener of this.#closedListeners) listener(session.id);
+      this.#quota.release(session.id);
+      for (const listener of this.#closedListeners) listener(session.id, end, session);
     }
   }
 
   async #dispose(session: S): Promise<void> {
     try {
-      await session[Symbol.asyncDispose]();
+      const reason = this.#isShuttingDown ? cutShort() : undefined;
+      await (reason && session.close ? session.close(reason) : session[Symbol.asyncDispose]());
     } catch (error) {
       this.#options.logger.warn("a session did not close cleanly", { error: messageOf(error) });
     }
   }
 
-  #isActive(id: SessionId): boolean {
+  #live(id: SessionId): S | undefined {
+    const held = this.#held.get(id);
+    return held?.phase === "live" ? held.session : undefined;
+  }
+
+  #isUnused(id: SessionId): boolean {
+    const held = this.#held.get(id);
+    return held?.phase === "live" && held.endsUnused && held.session.isUnused === true;
+  }
+
+  #isActive(id: SessionId, sinceMs: number): boolean {
     const held = this.#held.get(id);
     if (held?.phase !== "live") return held?.phase === "closing";
-    const { clock, idleTtlMs } = this.#options;
-    return held.session.isBusy || held.session.lastUsedAtMs >= clock() - idleTtlMs;
+    return held.session.isBusy || held.session.lastUsedAtMs >= sinceMs;
   }
 
   async #endExpired(record: SessionRecord): Promise<void> {
@@ -352,14 +410,16 @@ export class SessionManager<S extends MultiSession = MultiSession> {
     }
     const held = this.#held.get(record.id);
     if (held?.phase === "creating") await held.ready.settled();
-    await this.#endLive(record.id);
+    const { absoluteTtlMs = Infinity, clock } = this.#options;
+    const isOld = record.createdAtMs < clock() - absoluteTtlMs;
+    await this.#endLive(record.id, isOld ? "absolute" : "idle");
   }
 
   async #endAll(): Promise<void> {
     const ends = [...this.#held].map(async ([id, held]) => {
       this.#abandon(id, shuttingDown());
       if (held.phase === "creating") await held.ready.settled(this.#options.drainDeadlineMs);
-      if (!(await this.#endLive(id))) await this.#transport.delete(id);
+      if (!(await this.#endLive(id, "shutdown"))) await this.#transport.delete(id);
     });
     const outcomes = await Promise.allSettled(ends);
     outcomes.push(...(await Promise.allSettled([this.#transport.stop()])));
@@ -370,13 +430,26 @@ export class SessionManager<S extends MultiSession = MultiSession> {
     }
   }
 
-  #requireRoom(): void {
-    if (this.#held.size < this.#options.maxSessions) return;
-    throw new VmcpError(
-      "too_many_sessions",
-      `There is no room for another session: the limit is ${this.#options.maxSessions}`,
-      { retryAfterSeconds: RETRY_AFTER_SECONDS },
-    );
+  #hasRoom(): boolean {
+    return this.#held.size - this.#leaving < this.#options.maxSessions;
+  }
+
+  /** Ends the idle session that has to make room; its place is free at once. Throws where none may go. */
+  #evict(): Promise<void> {
+    const session = this.#idle.take();
+    if (session === undefined) throw noRoom();
+    this.#leaving += 1;
+    return this.#leave(session);
+  }
+
+  async #leave(session: S): Promise<void> {
+    try {
+      await this.#end(session, "evicted");
+    } catch (error) {
+      this.#options.logger.warn("an idle session did not end cleanly", { error: messageOf(error) });
+    } finally {
+      this.#leaving -= 1;
+    }
   }
 
   #refuseDuringShutdown(): void {
@@ -384,6 +457,23 @@ export class SessionManager<S extends MultiSession = MultiSession> {
   }
 }
 
+function noRoom(): VmcpError {
+  return new VmcpError(
+    "too_many_sessions",
+    "There is no room for another session at the moment: try again later",
+    { retryAfterSeconds: RETRY_AFTER_SECONDS },
+  );
+}
+
 function shuttingDown(): VmcpError {
-  return new VmcpError("shutting_down", "The gateway is shutting down: connect again later");
+  return new VmcpError("shutting_down", "The gateway is shutting down: connect again later", {
+    executionState: "not_executed",
+  });
+}
+
+/** What calls end with that take longer than the gateway can wait. */
+function cutShort(): VmcpError {
+  return new VmcpError("shutting_down", "The gateway shut down before the answer was there", {
+    executionState: "unknown",
+  });
 }

@@ -3,6 +3,7 @@ import { DEFAULT_SETTINGS, type AggregationSettings } from "../aggregation/setti
 import type { Capability, CapabilitySet } from "../domain/capabilities.ts";
 import { parseBackendName, type BackendName } from "../domain/ids.ts";
 import type { JsonObject } from "../domain/json.ts";
+import type { BackendMessage } from "../mcp/exchange.ts";
 import {
   DEFAULT_MESSAGE_LIMITS,
   parseInbound,
@@ -46,6 +47,11 @@ function read(uri: string): InboundRequest {
 function template(uriTemplate: string): Capability {
   const value = { uriTemplate, name: uriTemplate };
   return { kind: "resourceTemplate", key: uriTemplate, json: JSON.stringify(value), value };
+}
+
+function answerOf(result: JsonObject): BackendMessage {
+  const message = { jsonrpc: "2.0", id: 1, result } as const;
+  return { bytes: Buffer.from(JSON.stringify(message)), message };
 }
 
 /** As the session asks, of whose backends none declared anything beyond MCP. */
@@ -188,6 +194,17 @@ describe("URIs", () => {
     expect(codeOf(() => route(routes, viewOf(two), read("seen://1")))).toBe("capability_not_found");
   });
 
+  test("one of more than 8 KiB is not remembered, so that a thousand of them stay small", () => {
+    const routes = new SessionRoutes();
+    const [fits, tooLong] = [8_192, 8_193].map((length) => "seen://".padEnd(length, "x"));
+    for (const uri of [fits, tooLong]) routes.noteResult(B, CALL, linkTo(uri ?? ""));
+
+    expect(route(routes, viewOf(two), read(fits ?? "")).backend).toBe("b");
+    expect(codeOf(() => route(routes, viewOf(two), read(tooLong ?? "")))).toBe(
+      "capability_not_found",
+    );
+  });
+
   test("of more than a thousand seen, the one seen longest ago is forgotten", () => {
     const routes = new SessionRoutes();
     for (let n = 0; n < 1_000; n += 1) routes.noteResult(B, CALL, linkTo(`seen://${n}`));
@@ -324,12 +341,8 @@ describe("tasks and methods beyond MCP", () => {
     "%s goes to the backend that made the task",
     (method) => {
       const routes = new SessionRoutes();
-      routes.noteResult(B, { ...CALL, progressToken: "t" }, { task: { taskId: "t1" } });
-      routes.noteResult(
-        A,
-        { method: "tasks/list" },
-        { tasks: [{ taskId: "t1" }, { taskId: "t2" }] },
-      );
+      routes.tasks.answerForClient(B, "tools/call", answerOf({ task: { taskId: "t1" } }));
+      routes.tasks.answerForClient(A, "tasks/list", answerOf({ tasks: [{ taskId: "t2" }] }));
 
       expect(route(routes, view, request(method, '{"taskId":"t1"}')).backend).toBe("b");
       expect(route(routes, view, request(method, '{"taskId":"t2"}')).backend).toBe("a");
@@ -337,10 +350,31 @@ describe("tasks and methods beyond MCP", () => {
         "capability_not_found",
       );
       expect(codeOf(() => route(routes, view, request(method, "{}")))).toBe("invalid_params");
-      expect(routes.isTaskToken(B, "t")).toBe(true);
-      expect(routes.isTaskToken(A, "t")).toBe(false);
     },
   );
+
+  test("the token of a call that became a task is good for that backend only", () => {
+    const routes = new SessionRoutes();
+    routes.noteResult(B, { ...CALL, progressToken: "t" }, { task: { taskId: "t1" } });
+    routes.noteResult(B, { ...CALL, progressToken: "u" }, { content: [] });
+
+    expect(routes.tasks.hasToken(B, "t")).toBe(true);
+    expect(routes.tasks.hasToken(A, "t")).toBe(false);
+    expect(routes.tasks.hasToken(B, "u")).toBe(false);
+  });
+
+  test("a request for a task with a tag goes out under the id of its backend, and no other byte changes", () => {
+    const routes = new SessionRoutes();
+    for (const backend of [A, B]) {
+      routes.tasks.answerForClient(backend, "tasks/list", answerOf({ tasks: [{ taskId: "1" }] }));
+    }
+    const asked = request("tasks/get", '{ "taskId" : "1~b", "big": 12345678901234567890 }');
+
+    const { backend, bytes } = route(routes, view, asked);
+
+    expect(backend).toBe("b");
+    expect(bytes.toString()).toBe(asked.bytes.toString().replace("1~b", "1"));
+  });
 
   test.for<[string, JsonObject, JsonObject, string | undefined]>([
     ["x/y", { experimental: { x: {} } }, {}, "a"],

@@ -6,15 +6,19 @@ import type { Route, RoutingTable } from "../domain/routing-table.ts";
 import type { OutboundRequest } from "../mcp/exchange.ts";
 import { clip, findAmbiguousKey, type InboundRequest } from "../mcp/inbound-message.ts";
 import { scanMembers, spliceBytes, type Member } from "../mcp/json-spans.ts";
+import { TASK_METHODS } from "../mcp/task-ids.ts";
 import { withoutParam } from "../mcp/without-param.ts";
 import { completionTarget } from "../routing/completion.ts";
 import { findPrompt, findTool } from "../routing/find.ts";
 import type { BackendStanding } from "./edge-session.ts";
-import { TASK_METHODS, TaskRoutes } from "./task-routes.ts";
+import { TaskRoutes } from "./task-routes.ts";
 import type { View } from "./view.ts";
 
 /** URIs seen in results that a session remembers, so that a link it was shown can be read. */
 const MAX_SEEN_URIS = 1_000;
+
+/** Longer URIs are not remembered: backends write them, and every session keeps a thousand. */
+const MAX_SEEN_URI_LENGTH = 8_192;
 
 /** Names that a session was shown once and that its newest view no longer has. */
 const MAX_FORMER_NAMES = 10_000;
@@ -23,6 +27,8 @@ const MAX_FORMER_NAMES = 10_000;
 export interface Target {
   readonly backend: BackendName;
   readonly bytes: Buffer;
+  /** The route of the tool, where one is called. */
+  readonly tool?: Route;
 }
 
 /**
@@ -32,9 +38,9 @@ export interface Target {
  * and stay callable in it, and URIs that stood in results it received.
  */
 export class SessionRoutes {
+  readonly tasks = new TaskRoutes();
   readonly #former = new Map<string, Route>();
   readonly #seenUris = new Map<string, BackendName>();
-  readonly #tasks = new TaskRoutes();
 
   /** Keeps what the old view offered and the new one does not, as long as its backend still has it. */
   viewChanged(before: View, after: View, isOffered: (route: Route) => boolean): void {
@@ -42,14 +48,15 @@ export class SessionRoutes {
     this.#keepFormer(before.aggregate.table.prompts, after.aggregate.table.prompts, isOffered);
   }
 
-  /** Notes the resources and tasks that a result points to: they are to be had from the same backend. */
+  /** Notes the resources that a result points to, which are to be had from the same backend, and a task's token. */
   noteResult(
     backend: BackendName,
     { method, progressToken }: Pick<OutboundRequest, "method" | "progressToken">,
     result: JsonObject | undefined,
   ): void {
-    if (method === "tools/call") this.#tasks.noteResult(backend, result, progressToken);
-    if (method === "tasks/list") this.#tasks.noteList(backend, result);
+    if (method === "tools/call" && progressToken !== undefined) {
+      this.tasks.noteToken(backend, result, progressToken);
+    }
     const content = result?.["content"];
     if (!Array.isArray(content)) return;
     for (const block of content) {
@@ -58,13 +65,18 @@ export class SessionRoutes {
     }
   }
 
-  /** Whether a task that this backend has accepted reports its progress under this token. */
-  isTaskToken(backend: BackendName, token: unknown): boolean {
-    return this.#tasks.hasToken(backend, token);
-  }
-
   /** Throws `capability_not_found` or `invalid_params`, naming what was asked for. */
   target(view: View, request: InboundRequest, standings: () => readonly BackendStanding[]): Target {
+    const target = this.#target(view, request, standings);
+    const bytes = this.tasks.forBackend(target.backend, target.bytes, request.method);
+    return bytes === target.bytes ? target : { ...target, bytes };
+  }
+
+  #target(
+    view: View,
+    request: InboundRequest,
+    standings: () => readonly BackendStanding[],
+  ): Target {
     if (TASK_METHODS.has(request.method)) return this.#byTask(request);
     switch (request.method) {
       case "tools/call":
@@ -93,11 +105,11 @@ export class SessionRoutes {
     if (typeof taskId !== "string") {
       throw new VmcpError("invalid_params", '"params.taskId" must be the id of a task');
     }
-    const backend = this.#tasks.ownerOf(taskId);
-    if (backend === undefined) {
+    const owner = this.tasks.find(taskId);
+    if (owner === undefined) {
       throw new VmcpError("capability_not_found", `Unknown task: ${clip(taskId)}`);
     }
-    return { backend, bytes: request.bytes };
+    return { backend: owner.backend, bytes: request.bytes };
   }
 
   #byName(
@@ -113,7 +125,9 @@ export class SessionRoutes {
     if (route === undefined) {
       throw new VmcpError("capability_not_found", `Unknown ${kind}: ${clip(name)}`);
     }
-    return { backend: route.backend, bytes: renamed(request, route) };
+    const { backend } = route;
+    const bytes = renamed(request, route);
+    return kind === "tool" ? { backend, bytes, tool: route } : { backend, bytes };
   }
 
   #byUri(view: View, request: InboundRequest): Target {
@@ -149,6 +163,7 @@ export class SessionRoutes {
   }
 
   #remember(uri: string, backend: BackendName): void {
+    if (uri.length > MAX_SEEN_URI_LENGTH) return;
     this.#seenUris.delete(uri);
     this.#seenUris.set(uri, backend);
     const [oldest] = this.#seenUris.keys();

@@ -1,3 +1,4 @@
+import type { VmcpError } from "../domain/errors.ts";
 import type { SessionId } from "../domain/ids.ts";
 import type { Identity } from "../domain/identity.ts";
 import type { JsonObject } from "../domain/json.ts";
@@ -58,6 +59,10 @@ export interface MultiSession extends ToolCaller, AsyncDisposable {
   readonly lastUsedAtMs: number;
   /** True while a call is in flight, a stream is open or an answer of the client is awaited. */
   readonly isBusy: boolean;
+  /** True until something was asked of it: a call, a list, a stream. Default: it counts as used. */
+  readonly isUnused?: boolean;
+  /** As disposing, but a call that has to be aborted ends with this error. Default: the session's own. */
+  close?(reason: VmcpError): Promise<void>;
   /** Notes that the client is still there. Costs one assignment; called for every request. */
   touch(): void;
 }

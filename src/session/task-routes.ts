@@ -1,30 +1,50 @@
 import type { BackendName } from "../domain/ids.ts";
 import { isJsonObject, type JsonObject } from "../domain/json.ts";
-import type { RequestId } from "../mcp/json-rpc.ts";
+import type { BackendMessage } from "../mcp/exchange.ts";
+import type { JsonRpcMessage, RequestId } from "../mcp/json-rpc.ts";
+import {
+  namesTasks,
+  placesInAnswer,
+  placesInEvent,
+  placesTowardsBackend,
+  renameTasks,
+  type Places,
+} from "../mcp/task-ids.ts";
 
-/** Tasks whose backend a session remembers; the oldest is forgotten first. */
+/** Tasks of one backend that a session remembers; the oldest is forgotten first. */
 const MAX_TASKS = 1_000;
 
-/** The methods that name a task by `params.taskId` (MCP 2025-11-25, "Tasks"). */
-export const TASK_METHODS: ReadonlySet<string> = new Set([
-  "tasks/get",
-  "tasks/result",
-  "tasks/cancel",
-]);
+/** Longer ids are not remembered, so that a thousand of them stay small: their tasks cannot be asked for. */
+const MAX_ID_LENGTH = 1_024;
+
+/** Stands between the id of a task and the name of its backend where another backend has that id too. */
+const TAG_SEPARATOR = "~";
+
+/** A task by its backend and the id that this backend gave it. */
+interface TaskOwner {
+  readonly backend: BackendName;
+  readonly taskId: string;
+}
 
 /**
- * Which backend owns which task of one session.
+ * Which backend owns which task of one session, and under which id the client knows it.
  *
- * A task id is made by its backend and passes through unchanged; ids are unguessable, so that two backends
- * never use one. Should they, the first keeps it.
+ * Ids are unique within one backend only. Whoever names an id first keeps it; another backend's task of the
+ * same id is advertised with a tag, and goes back to that backend without it (MCP 2025-11-25, "Task ID
+ * Requirements"). Tags are looked up, never taken apart, so that no backend can make up another's.
  */
 export class TaskRoutes {
-  readonly #owners = new Map<string, BackendName>();
+  /** By advertised id. */
+  readonly #owners = new Map<string, TaskOwner>();
+  /** By backend, then by the backend's own id: the advertised one. */
+  readonly #advertised = new Map<BackendName, Map<string, string>>();
   /** Progress tokens of requests that became tasks: they stay good for as long as the task lasts. */
   readonly #tokens = new Map<RequestId, BackendName>();
+  #hasTagged = false;
 
-  ownerOf(taskId: string): BackendName | undefined {
-    return this.#owners.get(taskId);
+  /** The owner of the task that the client knows by this id. */
+  find(advertisedId: string): TaskOwner | undefined {
+    return this.#owners.get(advertisedId);
   }
 
   /** Whether a task of this backend reports its progress under this token. */
@@ -33,32 +53,66 @@ export class TaskRoutes {
     return isId && this.#tokens.get(token) === backend;
   }
 
-  /** Notes the task that a result says was created. */
-  noteResult(backend: BackendName, result: JsonObject | undefined, token?: RequestId): void {
-    const task = result?.["task"];
-    if (!isJsonObject(task)) return;
-    this.#note(backend, task["taskId"]);
-    if (token === undefined) return;
+  /** Notes the token of a call whose result says that it became a task. */
+  noteToken(backend: BackendName, result: JsonObject | undefined, token: RequestId): void {
+    if (!isJsonObject(result?.["task"])) return;
     this.#tokens.delete(token);
     this.#tokens.set(token, backend);
-    dropOldest(this.#tokens);
+    const [oldest] = this.#tokens.keys();
+    if (this.#tokens.size > MAX_TASKS && oldest !== undefined) this.#tokens.delete(oldest);
   }
 
-  /** Notes the tasks that a backend lists. */
-  noteList(backend: BackendName, result: JsonObject | undefined): void {
-    const tasks = result?.["tasks"];
-    if (!Array.isArray(tasks)) return;
-    for (const task of tasks) if (isJsonObject(task)) this.#note(backend, task["taskId"]);
+  /** The answer of a backend to a request of this method as the client may see it; notes the tasks it names. */
+  answerForClient(backend: BackendName, method: string, answer: BackendMessage): BackendMessage {
+    const places = placesInAnswer(method);
+    return namesTasks(answer.message, places) ? this.#forClient(backend, answer, places) : answer;
   }
 
-  #note(backend: BackendName, taskId: unknown): void {
-    if (typeof taskId !== "string" || this.#owners.has(taskId)) return;
-    this.#owners.set(taskId, backend);
-    dropOldest(this.#owners);
+  /** A request or notification of a backend as the client may see it; notes the tasks it names. */
+  eventForClient(backend: BackendName, event: BackendMessage): BackendMessage {
+    const places = placesInEvent(event.message.method);
+    return namesTasks(event.message, places) ? this.#forClient(backend, event, places) : event;
+  }
+
+  /** The bytes of the client's message as this backend knows its tasks; `method` is absent for an answer. */
+  forBackend(backend: BackendName, bytes: Buffer, method: string | undefined): Buffer {
+    if (!this.#hasTagged) return bytes;
+    return renameTasks(bytes, placesTowardsBackend(method), (advertisedId) => {
+      const owner = this.#owners.get(advertisedId);
+      return owner?.backend === backend ? owner.taskId : advertisedId;
+    });
+  }
+
+  #forClient(backend: BackendName, given: BackendMessage, places: Places): BackendMessage {
+    const bytes = renameTasks(given.bytes, places, (taskId) => this.#advertise(backend, taskId));
+    return bytes === given.bytes ? given : { bytes, message: parseMessage(bytes) };
+  }
+
+  #advertise(backend: BackendName, taskId: string): string {
+    if (taskId.length > MAX_ID_LENGTH) return taskId;
+    const ids = this.#advertised.get(backend) ?? new Map<string, string>();
+    this.#advertised.set(backend, ids);
+    const known = ids.get(taskId);
+    if (known !== undefined) return known;
+    let id = taskId;
+    while (this.#owners.has(id)) id = `${id}${TAG_SEPARATOR}${backend}`;
+    if (id !== taskId) this.#hasTagged = true;
+    ids.set(taskId, id);
+    this.#owners.set(id, { backend, taskId });
+    if (ids.size > MAX_TASKS) this.#forgetOldest(ids);
+    return id;
+  }
+
+  #forgetOldest(ids: Map<string, string>): void {
+    for (const [taskId, id] of ids) {
+      ids.delete(taskId);
+      this.#owners.delete(id);
+      return;
+    }
   }
 }
 
-function dropOldest<Key>(map: Map<Key, BackendName>): void {
-  const [oldest] = map.keys();
-  if (map.size > MAX_TASKS && oldest !== undefined) map.delete(oldest);
+function parseMessage(bytes: Buffer): JsonRpcMessage {
+  // The connection has already read these bytes as a message; only ids in it were replaced since.
+  return JSON.parse(bytes.toString()) as JsonRpcMessage;
 }

@@ -198,6 +198,31 @@ test("an idle record stays while its session is in use", async () => {
   expect([whileActive, afterwards]).toEqual([0, 1]);
 });
 
+test("a record whose session was never used goes earlier than the others", async () => {
+  const { manager, advance } = open({ unusedTtlMs: 100, isUnused: (id) => id === "unused" });
+  await manager.addWithId("unused");
+  await manager.addWithId("used");
+  advance(100);
+  const before = await manager.cleanup();
+  advance(1);
+
+  const after = await manager.cleanup();
+
+  expect([before, after]).toEqual([0, 1]);
+  expect(await manager.peek("used")).toBeDefined();
+});
+
+test("the worker looks as often as the shortest lifetime asks for", async () => {
+  vi.useFakeTimers();
+  const { manager, advance } = open({ unusedTtlMs: 100, isUnused: () => true });
+  await manager.addWithId("unused");
+  advance(101);
+
+  await vi.advanceTimersByTimeAsync(50);
+
+  expect(await manager.count()).toBe(0);
+});
+
 test("a record past its absolute lifetime goes even while its session is in use", async () => {
   const { manager, advance } = open({ absoluteTtlMs: 5_000, isActive: () => true });
   await manager.addWithId("a");
@@ -283,12 +308,15 @@ test("after stop no cleanup runs and no timer is left [seed 39]", async () => {
   expect(vi.getTimerCount()).toBe(0);
 });
 
-test.for([{ idleTtlMs: 0 }, { idleTtlMs: -1 }, { absoluteTtlMs: 0 }, { idleTtlMs: NaN }])(
-  "a lifetime of %j is refused",
-  (lifetimes) => {
-    expect(() => open(lifetimes)).toThrow(expect.objectContaining({ code: "invalid_argument" }));
-  },
-);
+test.for([
+  { idleTtlMs: 0 },
+  { idleTtlMs: -1 },
+  { absoluteTtlMs: 0 },
+  { unusedTtlMs: 0 },
+  { idleTtlMs: NaN },
+])("a lifetime of %j is refused", (lifetimes) => {
+  expect(() => open(lifetimes)).toThrow(expect.objectContaining({ code: "invalid_argument" }));
+});
 
 interface Opened {
   readonly manager: TransportSessionManager;

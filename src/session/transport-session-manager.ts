@@ -9,13 +9,17 @@ export interface TransportSessionManagerOptions {
   readonly storage: SessionStorage;
   /** A record that nobody asked for this long is due. */
   readonly idleTtlMs: number;
+  /** A record whose session nobody ever used is due after this long, if that is shorter. Default: it is not. */
+  readonly unusedTtlMs?: number;
   /** A record this old is due, however busy. Default: no limit. */
   readonly absoluteTtlMs?: number;
   /** Milliseconds since the epoch. It must not jump: a step of the system's clock would end every session. */
   readonly clock: () => number;
   readonly logger: Logger;
-  /** Whether an idle record's session is in use all the same; it then stays. Default: never. */
-  readonly isActive?: (id: SessionId) => boolean;
+  /** Whether nobody ever used the record's session. Default: somebody did. */
+  readonly isUnused?: (id: SessionId) => boolean;
+  /** Whether an idle record's session is busy or was used since then all the same; it then stays. Default: never. */
+  readonly isActive?: (id: SessionId, sinceMs: number) => boolean;
   /** Called once for each record that expired, after it was removed; closes what belongs to it. */
   readonly onExpired?: (record: SessionRecord) => Promise<void>;
 }
@@ -44,7 +48,9 @@ export class TransportSessionManager {
     requirePositive("idleTtlMs", options.idleTtlMs);
     requirePositive("absoluteTtlMs", options.absoluteTtlMs ?? Infinity);
     this.#options = options;
-    const shortestMs = Math.min(options.idleTtlMs, options.absoluteTtlMs ?? Infinity);
+    requirePositive("unusedTtlMs", options.unusedTtlMs ?? Infinity);
+    const { idleTtlMs, unusedTtlMs = Infinity, absoluteTtlMs = Infinity } = options;
+    const shortestMs = Math.min(idleTtlMs, unusedTtlMs, absoluteTtlMs);
     this.#timer = setInterval(
       () => void this.#cleanInBackground(),
       Math.min(Math.ceil(shortestMs / 2), MAX_TIMER_MS),
@@ -123,16 +129,17 @@ export class TransportSessionManager {
 
   /** Removes what expired, and nothing else; resolves with how many once each `onExpired` is done. */
   async cleanup(): Promise<number> {
-    const { clock, idleTtlMs, absoluteTtlMs = Infinity, storage } = this.#options;
+    const { clock, idleTtlMs, storage } = this.#options;
+    const { unusedTtlMs = Infinity, absoluteTtlMs = Infinity } = this.#options;
     const nowMs = clock();
-    const updatedBeforeMs = nowMs - idleTtlMs;
+    const updatedBeforeMs = nowMs - Math.min(idleTtlMs, unusedTtlMs);
     const createdBeforeMs = nowMs - absoluteTtlMs;
     const due = await storage.listExpired({ updatedBeforeMs, createdBeforeMs });
     const removals = await Promise.allSettled(
       due.map(async (record) =>
         record.createdAtMs < createdBeforeMs
           ? this.#expire(record)
-          : this.#expireIdle(record, updatedBeforeMs),
+          : this.#expireIdle(record, nowMs),
       ),
     );
     for (const removal of removals) {
@@ -163,9 +170,12 @@ export class TransportSessionManager {
     }
   }
 
-  async #expireIdle(record: SessionRecord, updatedBeforeMs: number): Promise<boolean> {
-    if (this.#options.isActive?.(record.id) === true) return false;
-    return this.#expire(record, updatedBeforeMs);
+  async #expireIdle(record: SessionRecord, nowMs: number): Promise<boolean> {
+    const { idleTtlMs, unusedTtlMs = Infinity, isUnused, isActive } = this.#options;
+    const isEarly = isUnused?.(record.id) === true;
+    const sinceMs = nowMs - (isEarly ? Math.min(idleTtlMs, unusedTtlMs) : idleTtlMs);
+    if (record.updatedAtMs >= sinceMs || isActive?.(record.id, sinceMs) === true) return false;
+    return this.#expire(record, sinceMs);
   }
 
   /** A record that was replaced or touched since it was listed has found a new owner or a new life. */

@@ -2,7 +2,7 @@ import { aggregate, type Aggregate, type BackendCapabilities } from "../aggregat
 import type { AggregationSettings } from "../aggregation/settings.ts";
 import { visibilityBy } from "../aggregation/visibility.ts";
 import type { BackendName } from "../domain/ids.ts";
-import type { Advertised } from "../domain/routing-table.ts";
+import type { Advertised, Route } from "../domain/routing-table.ts";
 import { createRouter, type Router } from "../routing/router.ts";
 import { toListPages, type ListPages } from "./list-pages.ts";
 
@@ -25,6 +25,8 @@ export interface View {
   readonly lists: Readonly<Record<ListName, ListPages>>;
   /** Whether the configuration lets this backend's URI be seen, listed or not. */
   readonly isVisibleUri: (backend: BackendName, uri: string) => boolean;
+  /** Whether clients see what a tool's or prompt's route leads to, under whatever name. */
+  readonly isAdvertised: (route: Route) => boolean;
 }
 
 /** Views kept for reuse; more kinds of client than this recompute theirs. */
@@ -70,7 +72,21 @@ function createView(
       resourceTemplates: listResult("resourceTemplates", merged.resourceTemplates),
     },
     isVisibleUri: (backend, uri) => reasonToHide({ backend, name: uri }) === undefined,
+    isAdvertised: advertisedBy(merged),
   };
+}
+
+/** Made at the first question, which few views are asked. */
+function advertisedBy({ table }: Aggregate): View["isAdvertised"] {
+  let known: ReadonlySet<string> | undefined;
+  return (route) => {
+    known ??= new Set([...table.tools.values(), ...table.prompts.values()].map(originOf));
+    return known.has(originOf(route));
+  };
+}
+
+function originOf({ kind, backend, originalName }: Route): string {
+  return `${kind} ${backend} ${originalName}`;
 }
 
 function listResult(name: ListName, items: readonly Advertised[]): ListPages {

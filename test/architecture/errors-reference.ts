@@ -29,7 +29,8 @@ const CLIENT_FAULTS = {
 } as const;
 
 const BACKEND_FAILURES = {
-  backend_unreachable: "Its name cannot be resolved, or no connection can be made.",
+  backend_unreachable:
+    "Its name cannot be resolved, no connection can be made, or it failed so often that it is left alone for now.",
   backend_tls: "Its certificate or the TLS handshake fails.",
   backend_closed: "The connection or the child process ended before the answer.",
   backend_timeout: "No answer came in time; the backend was told that nobody waits any more.",
@@ -46,11 +47,13 @@ const BACKEND_FAILURES = {
 
 const GATEWAY_FAILURES = {
   session_closed: "The session ended while the call was under way.",
-  shutting_down: "The gateway is shutting down.",
+  shutting_down: "The gateway is shutting down; a call under way took longer than it waits.",
   client_answer_timeout: "The client did not answer what the backend asked it during the call.",
-  store_unavailable: "The session store is out of reach.",
-  too_many_sessions: "There are as many sessions as `operational.sessions.maxSessions` allows.",
-  overloaded: "The session or the gateway has as many calls in flight as it may.",
+  store_unavailable: "The session store is out of reach, or the audit log cannot be written.",
+  too_many_sessions:
+    "There are as many sessions as `operational.sessions.maxSessions` allows, or one client has `maxSessionsPerIdentity`.",
+  overloaded:
+    "The session or the gateway has as many calls in flight as it may, or the heap is nearly full.",
   start_failed: "The session could not be started as `failureHandling.partialFailureMode` demands.",
   session_terminated: "The session ended while it was being made.",
   internal: "A fault in the gateway; `data.correlationId` is in its log.",
@@ -85,7 +88,7 @@ const GROUPS: readonly Group[] = [
   {
     title: "What a backend failed to do",
     intro:
-      "`error.data` is `{kind, backend, executionState, retryAfterSeconds?}`. `executionState` says whether the call ran: `not_executed` may be sent again, `unknown` only if it does no harm twice.",
+      "`error.data` is `{kind, backend, executionState, retryAfterSeconds?, exit?}`. `exit` is how the process of a backend ended, `{code}` or `{signal}`. `executionState` says whether the call ran: `not_executed` may be sent again, `unknown` only if it does no harm twice.",
     codes: BACKEND_FAILURES,
   },
   {
@@ -148,6 +151,7 @@ function renderRow(code: VmcpErrorCode, when: string): string {
 const TOLD_KINDS: ReadonlySet<string> = new Set([
   ...Object.keys(BACKEND_FAILURES),
   "session_closed",
+  "shutting_down",
   "client_answer_timeout",
   "too_many_sessions",
   "overloaded",

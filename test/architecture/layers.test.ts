@@ -16,7 +16,9 @@ const MAY_IMPORT: ReadonlyMap<string, readonly string[]> = new Map([
   ["backend", ["domain", "lib", "mcp"]],
   ["health", ["domain", "lib"]],
   ["telemetry", ["domain", "lib"]],
+  ["audit", ["domain", "lib"]],
   ["limits", ["domain", "lib"]],
+  ["validation", ["domain", "lib", "mcp"]],
   ["session", ["domain", "lib", "mcp", "aggregation", "routing"]],
   [
     "gateway",
@@ -25,6 +27,7 @@ const MAY_IMPORT: ReadonlyMap<string, readonly string[]> = new Map([
   ["server", ["domain", "lib", "mcp", "session", "gateway"]],
   ["sdk", ["domain", "lib", "mcp", "session", "gateway"]],
   ["admin", ["domain", "lib", "gateway"]],
+  ["workers", ["domain", "lib"]],
   [
     "app",
     [
@@ -41,7 +44,9 @@ const MAY_IMPORT: ReadonlyMap<string, readonly string[]> = new Map([
       "backend",
       "health",
       "telemetry",
+      "audit",
       "limits",
+      "validation",
       "session",
       "gateway",
       "server",
@@ -49,7 +54,7 @@ const MAY_IMPORT: ReadonlyMap<string, readonly string[]> = new Map([
       "admin",
     ],
   ],
-  ["cli", ["domain", "lib", "config", "telemetry", "app"]],
+  ["cli", ["domain", "lib", "config", "telemetry", "workers", "app"]],
   ["index.ts", ["domain", "mcp", "config", "health", "session", "app"]],
 ]);
 
@@ -57,6 +62,8 @@ const MAY_IMPORT: ReadonlyMap<string, readonly string[]> = new Map([
 const PACKAGE_FOLDERS: ReadonlyMap<string, readonly string[]> = new Map([
   ["@modelcontextprotocol", ["sdk"]],
   ["undici", ["backend", "lib"]],
+  ["ajv", ["validation"]],
+  ["re2js", ["validation"]],
 ]);
 
 /** These compute and do nothing else, so that their answers depend on their arguments alone. */

@@ -222,7 +222,7 @@ test("a level that is named decides what is logged, as JSON on standard error", 
 
 test.runIf(HAS_PROC)("SIGTERM ends every session and leaves no child", async () => {
   const mark = randomUUID();
-  const vmcp = await startVmcp({ config: marked(mark, everythingCommand()) });
+  const vmcp = await startVmcp({ config: marked(mark, everythingCommand(), "0s") });
   const client = await connectV1(vmcp.url);
   await client.client.listTools();
   expect(processesWithEnv("VMCP_TEST_MARK", mark)).not.toHaveLength(0);
@@ -257,10 +257,10 @@ test.runIf(HAS_PROC).for([
 
 const SESSION_SCOPED = { operational: { sessionManagementV2: true } };
 
-function marked(mark: string, command: StdioCommand): object {
+function marked(mark: string, command: StdioCommand, shutdownGrace = "5s"): object {
   return {
     backends: [{ name: "b1", ...command, env: { VMCP_TEST_MARK: mark } }],
-    ...SESSION_SCOPED,
+    operational: { sessionManagementV2: true, sessions: { shutdownGrace } },
   };
 }
 

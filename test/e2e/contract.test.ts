@@ -245,6 +245,25 @@ describe("messages that are answered in the terms of MCP, with 200", () => {
     expect(backend.ledger.calls).toEqual([]);
   });
 
+  test("arguments that fail the tool's schema are a result that says so, where they are checked [I12]", async () => {
+    await using checked = await startGateway({
+      backends: [{ name: "b1", url: backend.url, validateArguments: true }],
+      operational: { sessionManagementV2: true },
+    });
+    const own = await openRawSession(checked.url);
+
+    const answer = await own.post(call("tools/call", { name: "echo", arguments: { text: 5 } }));
+
+    expectAnswer(answer, { status: 200, id: "p" });
+    expect(lastMessage(answer)).toMatchObject({
+      result: {
+        isError: true,
+        content: [{ type: "text", text: expect.stringContaining("/text") }],
+      },
+    });
+    expect(backend.ledger.calls).toEqual([]);
+  });
+
   test.for([undefined, {}, { protocolVersion: 7 }, { ...INITIALIZE_PARAMS, capabilities: [] }])(
     "initialize with params %j",
     async (params) => {

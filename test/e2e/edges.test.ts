@@ -517,7 +517,10 @@ describe.each(EDGES)("behind the %s", (_edge, edge) => {
 
     await gateway[Symbol.asyncDispose]();
 
-    expect(lastMessage(await call)).toMatchObject({ id: 1, error: { code: -32_603 } });
+    expect(lastMessage(await call)).toMatchObject({
+      id: 1,
+      error: { data: { executionState: "unknown" } },
+    });
     await waitFor(() => http.openSessions === 0 && http.sockets === 0);
     expect(gateway.vmcp.sessions.sessionCount).toBe(0);
   });

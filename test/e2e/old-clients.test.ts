@@ -143,6 +143,7 @@ describe("with the HTTP+SSE client of SDK v1", () => {
 });
 
 describe("by hand", () => {
+  // [spec:transport-49] [spec:transport-50]
   test("the first event names an address of the stream's own, and answers come as message events", async () => {
     await using backend = await startHttpLedger();
     await using gateway = await startOldGateway(backend);

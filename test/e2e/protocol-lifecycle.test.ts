@@ -269,12 +269,14 @@ test("a backend is probed as often as configured, and one that does not answer i
     },
   );
   await gateway.vmcp.probed();
-  await waitFor(() => backend.backend.initializeCount > 2);
+  const pings = (): number =>
+    backend.backend.ledger.messages.filter(({ method }) => method === "ping").length;
+  await waitFor(() => pings() > 2);
 
-  backend.backend.change({ initialize: "hang" });
+  backend.backend.change({ ping: "hang" });
 
   await waitFor(() => gateway.vmcp.health()[0]?.state === "unhealthy");
   expect(warnings.filter((line) => line.startsWith("backend is not healthy"))).toHaveLength(1);
-  backend.backend.change({ initialize: "answer" });
+  backend.backend.change({ ping: "answer" });
   await waitFor(() => gateway.vmcp.health()[0]?.state === "healthy");
 });

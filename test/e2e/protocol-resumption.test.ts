@@ -59,7 +59,7 @@ test("event ids of a session never come twice, and those of one stream are told 
 });
 
 // [spec:transport-30] [spec:transport-35]
-test("a stream that is resumed holds what it missed, and nothing of another stream [B18]", async () => {
+test("a stream that is resumed holds what it missed, and nothing of another stream [B18] [F21] [I3]", async () => {
   await using backend = await startStdio();
   await using gateway = await startGateway({ backends: [backend.entry()] });
   const session = await openRawSession(gateway.url);

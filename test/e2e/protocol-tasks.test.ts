@@ -3,53 +3,8 @@ import type { JsonObject } from "../../src/domain/json.ts";
 import { startGateway } from "../support/gateway.ts";
 import { waitFor } from "../support/quiescence.ts";
 import { lastMessage, openRawSession } from "../support/raw-client.ts";
-import {
-  answerText,
-  messagesOn,
-  requestOn,
-  startHttp,
-  toolCall,
-  type TestBackend,
-} from "./protocol-backends.ts";
-
-const TASKS: JsonObject = { list: {}, cancel: {}, requests: { tools: { call: {} } } };
-
-const RELATED = "io.modelcontextprotocol/related-task";
-
-/** A backend whose tool `work` becomes a task; `answers` are the results of the methods that name it. */
-async function startTaskBackend(
-  taskId: string,
-  answers: ReadonlyMap<string, JsonObject> = new Map(),
-): Promise<TestBackend & { readonly asked: JsonObject[] }> {
-  const asked: JsonObject[] = [];
-  const backend = await startHttp({
-    capabilities: { tools: {}, tasks: TASKS, logging: {} },
-    tools: [
-      '{"name":"work","inputSchema":{"type":"object"},"execution":{"taskSupport":"optional"}}',
-    ],
-    results: new Map([["work", JSON.stringify({ task: taskOf(taskId, "working") })]]),
-  });
-  backend.backend.interceptWith((_request, body, response) => {
-    const message = body.startsWith("{") ? JSON.parse(body) : {};
-    const answer = answers.get(message.method);
-    if (answer === undefined) return false;
-    asked.push(message);
-    response.writeHead(200, { "content-type": "application/json" });
-    response.end(JSON.stringify({ jsonrpc: "2.0", id: message.id, ...answer }));
-    return true;
-  });
-  return { ...backend, asked };
-}
-
-function taskOf(taskId: string, status: string): JsonObject {
-  const at = "2025-11-25T10:30:00Z";
-  return { taskId, status, createdAt: at, lastUpdatedAt: at, ttl: 60_000, pollInterval: 5_000 };
-}
-
-function workAsTask(id: number, name: string, progressToken?: string): JsonObject {
-  const { params, ...call } = toolCall(id, name, {}, progressToken) as { params: JsonObject };
-  return { ...call, params: { ...params, task: { ttl: 60_000 } } };
-}
+import { answerText, messagesOn, requestOn, startHttp, toolCall } from "./protocol-backends.ts";
+import { RELATED, startTaskBackend, taskOf, TASKS, workAsTask } from "./task-backends.ts";
 
 describe("tasks of two backends", () => {
   // [spec:tasks-1] [spec:tasks-8] [spec:tasks-17]

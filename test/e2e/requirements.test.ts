@@ -26,10 +26,10 @@ test("every requirement has an id of its own", () => {
   expect(ids.filter((id, index) => ids.indexOf(id) !== index)).toEqual([]);
 });
 
-test("every requirement that is met is cited by a test", () => {
-  const met = REQUIREMENTS.filter(({ status }) => status === undefined);
+test("every requirement that is met, and every one that is not on purpose, is cited by a test", () => {
+  const shown = REQUIREMENTS.filter(({ status }) => status !== "elsewhere");
 
-  expect(met.filter(({ id }) => !cited.has(id)).map(({ id }) => id)).toEqual([]);
+  expect(shown.filter(({ id }) => !cited.has(id)).map(({ id }) => id)).toEqual([]);
 });
 
 test("every id that a test cites is a requirement", () => {
@@ -38,10 +38,10 @@ test("every id that a test cites is a requirement", () => {
   expect([...cited].filter((id) => !known.has(id))).toEqual([]);
 });
 
-test("a requirement that a test shows is not listed as unmet", () => {
-  const unmet = REQUIREMENTS.filter(({ status }) => status !== undefined);
+test("a requirement that a test shows is not listed as one of a part to come", () => {
+  const toCome = REQUIREMENTS.filter(({ status }) => status === "elsewhere");
 
-  expect(unmet.filter(({ id }) => cited.has(id)).map(({ id }) => id)).toEqual([]);
+  expect(toCome.filter(({ id }) => cited.has(id)).map(({ id }) => id)).toEqual([]);
 });
 
 test("what is unmet is counted, each with its reason", () => {

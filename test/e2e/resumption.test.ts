@@ -83,7 +83,7 @@ describe.each(["HTTP", "stdio"])("with a backend over %s", (kind) => {
     return { backend, config: { command: backend.command, args: [...backend.args] } };
   }
 
-  test("a GET stream that was cut goes on with exactly the events that were missed [B18]", async () => {
+  test("a GET stream that was cut goes on with exactly the events that were missed [B18] [F21]", async () => {
     const { backend, config } = await startBackend();
     await using _backend = backend;
     await using gateway = await startGateway({ backends: [{ name: "b1", ...config }] });
@@ -109,7 +109,7 @@ describe.each(["HTTP", "stdio"])("with a backend over %s", (kind) => {
     expect(texts).toEqual(["two", "three", "four"]);
   });
 
-  test("a call whose stream was cut goes on, and its answer waits for the client", async () => {
+  test("a call whose stream was cut goes on, and its answer waits for the client [F21] [I1]", async () => {
     const { backend, config } = await startBackend();
     await using _backend = backend;
     await using gateway = await startGateway({ backends: [{ name: "b1", ...config }] });
@@ -153,7 +153,7 @@ describe("what cannot be gone on with", () => {
     },
   );
 
-  test("an event id of another session is refused [B18]", async () => {
+  test("an event id of another session is refused [B18] [F21] [I3]", async () => {
     await using backend = await startHttpLedger();
     await using gateway = await startGateway({ backends: [{ name: "b1", url: backend.url }] });
     const [alice, bob] = [await openRawSession(gateway.url), await openRawSession(gateway.url)];

@@ -75,7 +75,7 @@ test("closing the gateway ends every stream whole and answers what is still unde
   await streaming.ended;
   for (const answer of [await lone, streaming]) {
     expect(lastMessage(answer)).toMatchObject({
-      error: { code: -32_603, data: { kind: "session_closed", executionState: "unknown" } },
+      error: { code: 503, data: { kind: "shutting_down", executionState: "unknown" } },
     });
   }
   await waitFor(() => backend.openSessions === 0 && backend.sockets === 0);

@@ -29,6 +29,7 @@ export function fakeTerminal(options: FakeTerminalOptions = {}): FakeTerminal {
     cwd,
     home,
     platform: "linux",
+    isAttached: false,
     readStdin: async () => stdin,
     stdio: () => ({ input: Readable.from([Buffer.from(stdin)]), output: new PassThrough() }),
   };

@@ -26,17 +26,27 @@ export interface HttpRequestRecord {
 }
 
 /** A scripted MCP backend over streamable HTTP, in this process, on a loopback port of its own. */
-export async function startHttpLedger(script: Partial<LedgerScript> = {}): Promise<HttpLedger> {
-  const ledger = new HttpLedger(script);
+export async function startHttpLedger(
+  script: Partial<LedgerScript> = {},
+  keepAliveMs = KEEP_ALIVE_MS,
+): Promise<HttpLedger> {
+  const ledger = new HttpLedger(script, keepAliveMs);
   await ledger.listen();
   return ledger;
 }
+
+/** How long a connection may be idle; tests that count sockets want it short. */
+const KEEP_ALIVE_MS = 60_000;
 
 interface HttpSession {
   readonly session: ScriptedSession;
   readonly streams: Set<ServerResponse>;
   readonly revision: string;
+  readonly isProbe: boolean;
 }
+
+/** What the gateway calls itself where it asks for itself and not for a client. */
+const PROBE_NAME = '"vmcp-probe"';
 
 /**
  * Made by `startHttpLedger`. It is strict where the transport's text is: a POST must accept both media types,
@@ -53,9 +63,9 @@ export class HttpLedger implements LedgerBackend {
   #acceptedSockets = 0;
   #intercept: Interceptor | undefined;
 
-  constructor(script: Partial<LedgerScript>) {
+  constructor(script: Partial<LedgerScript>, keepAliveMs = KEEP_ALIVE_MS) {
     this.#backend = new ScriptedBackend(script);
-    this.#server = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
+    this.#server = createServer({ keepAliveTimeout: keepAliveMs }, (request, response) => {
       // A failure ends the exchange: there is nobody else to tell.
       this.#serve(request, response).catch(() => response.destroy());
     });
@@ -78,8 +88,13 @@ export class HttpLedger implements LedgerBackend {
     return this.#backend.sessions;
   }
 
+  /** Sessions of clients; the one that a gateway probes with is not among them. */
   get openSessions(): number {
-    return this.#sessions.size;
+    return this.#sessions.size - this.probeSessions;
+  }
+
+  get probeSessions(): number {
+    return [...this.#sessions.values()].filter(({ isProbe }) => isProbe).length;
   }
 
   get initializeCount(): number {
@@ -96,9 +111,11 @@ export class HttpLedger implements LedgerBackend {
     return this.#acceptedSockets;
   }
 
-  /** GET streams that are open now. */
+  /** GET streams that are open now, without the one of a gateway's probe. */
   get openStreams(): number {
-    return [...this.#sessions.values()].reduce((sum, { streams }) => sum + streams.size, 0);
+    return [...this.#sessions.values()]
+      .filter(({ isProbe }) => !isProbe)
+      .reduce((sum, { streams }) => sum + streams.size, 0);
   }
 
   change(script: Partial<LedgerScript>): void {
@@ -219,7 +236,8 @@ export class HttpLedger implements LedgerBackend {
       if (this.#backend.script.initialize !== "answer" || response.destroyed) return {};
       const asked = rawAt(body, ["params", "protocolVersion"]) ?? '""';
       const revision = this.#backend.script.revision ?? String(JSON.parse(asked));
-      this.#sessions.set(id, { session, streams, revision });
+      const isProbe = rawAt(body, ["params", "clientInfo", "name"]) === PROBE_NAME;
+      this.#sessions.set(id, { session, streams, revision, isProbe });
       this.#backend.opened(session, (text) => sendToOne(streams, text));
       return { "mcp-session-id": id };
     });

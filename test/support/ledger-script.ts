@@ -32,6 +32,11 @@ export interface LedgerScript {
   readonly initDelayMs: number;
   /** `hang` answers only after a `change` to another value; `fail` answers with a JSON-RPC error. */
   readonly initialize: "answer" | "hang" | "fail";
+  /** `hang` answers only after a `change` to another value; `unknown` says that there is no such method. */
+  readonly ping: "answer" | "hang" | "unknown";
+  readonly pingDelayMs: number;
+  /** What becomes of every call of a tool: dying leaves no answer, and before means that nothing ran. */
+  readonly callFate: "answer" | "die-before" | "die-after" | "hang";
   /** How a lone HTTP answer is sent. What comes with events before it is always an event stream. */
   readonly answerAs: "json" | "sse";
   /** Every HTTP request gets this status and no body. */
@@ -55,6 +60,9 @@ export const DEFAULT_SCRIPT: LedgerScript = {
   pageSize: undefined,
   initDelayMs: 0,
   initialize: "answer",
+  ping: "answer",
+  pingDelayMs: 0,
+  callFate: "answer",
   answerAs: "json",
   refuseWithStatus: undefined,
 };

@@ -20,6 +20,8 @@ export interface RecordedCall {
   readonly nonce: string | undefined;
   /** The JSON text of `arguments` as it came. */
   readonly argumentsText: string | undefined;
+  /** From `performance.now()`. */
+  readonly atMs: number;
   readonly headers: IncomingHttpHeaders;
 }
 

@@ -27,7 +27,7 @@ export class ScriptedBackend implements SessionHost {
   }
 
   get sessions(): readonly ScriptedSession[] {
-    return [...this.#open.keys()];
+    return [...this.#open.keys()].filter(({ isProbe }) => !isProbe);
   }
 
   /** Changes what is named, for all sessions from now on. Tells no client: see `notify`. */
@@ -53,9 +53,18 @@ export class ScriptedBackend implements SessionHost {
     session.abandon();
   }
 
-  /** Sends a notification to every open session that can hear one outside a call; returns how many did. */
+  /**
+   * Sends a notification to every open session that can hear one outside a call; returns how many clients'
+   * sessions did.
+   */
   notify(method: string, params?: JsonObject): number {
-    return this.#tell([...this.#open.values()], notification(method, params));
+    const text = notification(method, params);
+    const of = (isProbe: boolean): readonly Unasked[] =>
+      [...this.#open].flatMap(([session, unasked]) =>
+        session.isProbe === isProbe ? [unasked] : [],
+      );
+    this.#tell(of(true), text);
+    return this.#tell(of(false), text);
   }
 
   /** Sends `notifications/resources/updated` to the sessions that subscribed; returns how many heard it. */
@@ -84,6 +93,7 @@ export class ScriptedBackend implements SessionHost {
 /** What a test sees and does with a ledger backend, whatever carries its messages. */
 export interface LedgerBackend extends AsyncDisposable {
   readonly ledger: Ledger;
+  /** Those of clients: the session that the gateway keeps to see how the backend is does not count. */
   readonly sessions: readonly ScriptedSession[];
   readonly openSessions: number;
   readonly initializeCount: number;

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { once } from "node:events";
 import type { IncomingHttpHeaders } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../src/domain/json.ts";
@@ -74,6 +75,12 @@ export class ScriptedSession {
 
   constructor(host: SessionHost) {
     this.#host = host;
+  }
+
+  /** Whether it is the gateway's own, which looks whether the backend is there, and no client's. */
+  get isProbe(): boolean {
+    const { clientInfo } = this.clientParams;
+    return isJsonObject(clientInfo) && clientInfo["name"] === "vmcp-probe";
   }
 
   /** Takes one message. Resolves when it is dealt with, which for a request means answered or given up. */
@@ -172,7 +179,7 @@ export class ScriptedSession {
       case "initialize":
         return this.#initialize(request);
       case "ping":
-        return "{}";
+        return this.#ping();
       case "logging/setLevel":
         this.logLevel = stringOr(params["level"], "");
         return "{}";
@@ -187,6 +194,14 @@ export class ScriptedSession {
       default:
         return this.#resourceOrPrompt(request.method, params);
     }
+  }
+
+  async #ping(): Promise<string> {
+    await this.#host.until((script) => script.ping !== "hang");
+    const { script } = this.#host;
+    if (script.pingDelayMs > 0) await delay(script.pingDelayMs);
+    if (script.ping === "unknown") throw new Fault(-32_601, "Method not found: ping");
+    return "{}";
   }
 
   #resourceOrPrompt(method: string, params: JsonObject): string {
@@ -243,7 +258,11 @@ export class ScriptedSession {
     const scripted = script.results.get(tool);
     if (scripted === undefined && builtIn === undefined)
       throw new Fault(-32_602, `Unknown tool: ${tool}`);
-    ledger.calls.push({ session: this.tag, tool, nonce, argumentsText, headers });
+    if (script.callFate === "die-before") return crashed(request.reply);
+    const atMs = performance.now();
+    ledger.calls.push({ session: this.tag, tool, nonce, argumentsText, atMs, headers });
+    if (script.callFate === "die-after") return crashed(request.reply);
+    if (script.callFate === "hang") return untilAborted(request.signal);
     if (scripted !== undefined) return scripted;
     return builtIn?.run(this.#toolCall(request, args, argumentsText));
   }
@@ -285,6 +304,14 @@ export class ScriptedSession {
 /** A notification as JSON text. */
 export function notification(method: string, params: JsonValue | undefined): string {
   return JSON.stringify({ jsonrpc: "2.0", method, ...(params !== undefined && { params }) });
+}
+
+function crashed(reply: ReplyChannel): undefined {
+  reply.crash(1);
+}
+
+async function untilAborted(signal: AbortSignal): Promise<undefined> {
+  if (!signal.aborted) await once(signal, "abort");
 }
 
 function defaultContents(name: string, uri: string): string {

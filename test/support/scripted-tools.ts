@@ -54,9 +54,13 @@ export const BUILT_IN_TOOLS: ReadonlyMap<string, BuiltInTool> = new Map<string, 
   [
     "nonce",
     {
-      description: "Returns its nonce, which the ledger has recorded.",
-      properties: { nonce: STRING },
-      run: (call) => text(stringOr(call.args["nonce"], "")),
+      description:
+        "Returns its nonce, which the ledger has recorded; after `ms`, with `steps` of progress, where it is told so.",
+      properties: { nonce: STRING, ms: INTEGER, steps: INTEGER },
+      run: async (call) => {
+        if (call.args["ms"] !== undefined) await runSlow(call);
+        return text(stringOr(call.args["nonce"], ""));
+      },
     },
   ],
   [

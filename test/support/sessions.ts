@@ -1,6 +1,8 @@
+import { BackendSlots } from "../../src/session/backend-slots.ts";
 import { DEFAULT_SETTINGS, type AggregationSettings } from "../../src/aggregation/settings.ts";
 import { mintSessionId } from "../../src/domain/ids.ts";
 import { Semaphore } from "../../src/lib/semaphore.ts";
+import { NO_GUARD } from "../../src/session/backend-guard.ts";
 import { CallLimits, NO_CALL_LIMITS } from "../../src/session/call-limits.ts";
 import { Views } from "../../src/session/view.ts";
 import { ANONYMOUS, type Identity } from "../../src/domain/identity.ts";
@@ -8,6 +10,7 @@ import { SILENT_LOGGER } from "../../src/domain/logger.ts";
 import type { InboundRequest } from "../../src/mcp/inbound-message.ts";
 import { DEFAULT_MESSAGE_LIMITS, parseInbound } from "../../src/mcp/inbound-message.ts";
 import type { ClientProfile, SessionBackend } from "../../src/session/backend-connection.ts";
+import { NO_ARGUMENT_CHECK } from "../../src/session/argument-check.ts";
 import { Catalogues } from "../../src/session/catalogues.ts";
 import { LiveSession } from "../../src/session/live-session.ts";
 import type { LiveSessionOptions } from "../../src/session/live-session-options.ts";
@@ -67,13 +70,16 @@ export function createLiveSession(options: Partial<LiveSessionOptions>): LiveSes
     backends: [],
     catalogues: new Catalogues(() => Date.now()),
     views: new Views(PLAIN_NAMES),
+    backendSlots: new BackendSlots(64),
     processSlots: new Semaphore(1),
     sessionSlots: new Semaphore(1),
     startTimeoutMs: 1_000,
     drainDeadlineMs: 100,
     clientAnswerTimeoutMs: 1_000,
     maxCallsInFlight: 16,
+    argumentCheck: NO_ARGUMENT_CHECK,
     callLimits: new CallLimits(NO_CALL_LIMITS),
+    guardOf: () => NO_GUARD,
     now: () => Date.now(),
     logger: SILENT_LOGGER,
     ...options,

@@ -8,7 +8,7 @@ import { runVmcp, startVmcp } from "./vmcp-process.ts";
 const folder = mkdtempSync(join(tmpdir(), "vmcp-stand-in-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** Behaves as far as this module cares: it prints its endpoint, serves, and ends on SIGTERM. */
+/** Behaves as far as this module cares: it prints its endpoint, serves, and ends on SIGINT. */
 const SERVES = standIn(
   "serves.mjs",
   `import { createServer } from "node:http";
@@ -22,7 +22,7 @@ const SERVES = standIn(
    server.listen(0, "127.0.0.1", () => {
      console.error("listening on http://127.0.0.1:" + server.address().port + "/mcp");
    });
-   process.on("SIGTERM", () => process.exit(0));`,
+   process.on("SIGINT", () => process.exit(0));`,
 );
 const REFUSES = standIn(
   "refuses.mjs",

@@ -45,7 +45,7 @@ export interface VmcpProcess extends AsyncDisposable {
   readonly stderr: string;
   /** Resolves when the process has ended, by whatever cause. */
   readonly exited: Promise<VmcpExit>;
-  /** Sends the signal, SIGTERM unless named, and waits for the end; kills after `STOP_TIMEOUT_MS`. */
+  /** Sends the signal, SIGINT unless named, and waits for the end; kills after `STOP_TIMEOUT_MS`. */
   stop(signal?: NodeJS.Signals): Promise<VmcpExit>;
 }
 
@@ -67,7 +67,7 @@ export async function startVmcp(options: VmcpOptions = {}): Promise<VmcpProcess>
   const exited = removeAfter(started.exited, folder);
   const url = await endpointOf(started, options.startTimeoutMs ?? START_TIMEOUT_MS);
 
-  const stop = async (signal: NodeJS.Signals = "SIGTERM"): Promise<VmcpExit> => {
+  const stop = async (signal: NodeJS.Signals = "SIGINT"): Promise<VmcpExit> => {
     started.child.kill(signal);
     const timer = setTimeout(() => started.child.kill("SIGKILL"), STOP_TIMEOUT_MS);
     return exited.finally(() => clearTimeout(timer));

@@ -40,12 +40,22 @@ export class EventStream {
   #isFlowing = true;
   #isBodyPaused = false;
   #greetingDeadline: Deadline | undefined;
+  #heard = 0;
 
   constructor(settings: BackendSettings, endpoint: Endpoint, listener: StreamListener) {
     this.#settings = settings;
     this.#endpoint = endpoint;
     this.#listener = listener;
     this.#parser = new SseParser({ maxEventBytes: settings.limits.sseEventBytes });
+  }
+
+  /**
+   * Grows with whatever comes, comments included, and is never the same twice while nothing is read: then nothing
+   * can be said of what came.
+   */
+  get heard(): number {
+    if (this.#isBodyPaused) this.#heard += 1;
+    return this.#heard;
   }
 
   /** To be called once. */
@@ -92,6 +102,7 @@ export class EventStream {
   }
 
   onData(chunk: Buffer): boolean {
+    this.#heard += 1;
     if (this.#phase !== "closed") for (const event of this.#parse(chunk)) this.#take(event);
     this.#isBodyPaused = !this.#isFlowing && !this.#isClosed();
     return !this.#isBodyPaused;

@@ -18,6 +18,7 @@ import type { Endpoint } from "../streamable-http/endpoint.ts";
 import { requestOnce } from "../streamable-http/request-once.ts";
 import { EventStream, type StreamListener } from "./event-stream.ts";
 import { MessagePost } from "./message-post.ts";
+import { StreamProof } from "./stream-proof.ts";
 
 /** Nobody waits for a cancellation to arrive. */
 const TELL_MS = 2_000;
@@ -45,6 +46,7 @@ export class SseChannel implements Channel, SharedStream, StreamListener {
   readonly #calls: SharedCalls;
   readonly #posts = new Map<SharedCall, MessagePost>();
   readonly #stream: EventStream;
+  readonly #proof: StreamProof;
   #requestHeaders: string[];
   #life: Life = { phase: "opening", unsent: new Set() };
 
@@ -54,8 +56,15 @@ export class SseChannel implements Channel, SharedStream, StreamListener {
     this.#listener = listener;
     this.#requestHeaders = endpoint.requestHeaders;
     this.#calls = new SharedCalls(this);
-    this.#stream = new EventStream(settings, endpoint, this);
-    this.#stream.open();
+    const stream = new EventStream(settings, endpoint, this);
+    this.#stream = stream;
+    this.#proof = new StreamProof({
+      heard: () => stream.heard,
+      send: async (message) => this.#tell(message, TELL_MS),
+      callMs: settings.timeouts.callMs,
+      onSilent: () => this.#silent(),
+    });
+    stream.open();
   }
 
   forward(request: OutboundRequest, sink: AnswerSink): Exchange {
@@ -118,6 +127,7 @@ export class SseChannel implements Channel, SharedStream, StreamListener {
     const message = encodeNotification("notifications/cancelled", { requestId, reason });
     // Nobody waits for it: the backend may have gone, or may not know what it is about any more.
     this.#tell(message, TELL_MS).catch(() => {});
+    this.#proof.begin();
   }
 
   callEnded(call: SharedCall): void {
@@ -135,9 +145,16 @@ export class SseChannel implements Channel, SharedStream, StreamListener {
     this.#end(closedByGatewayError(this.settings.name, true));
   }
 
+  #silent(): void {
+    const sentence = "accepts what it is sent, but nothing comes on its event stream any more";
+    const details = { executionState: "unknown" } as const;
+    this.gaveUp(backendError(this.settings.name, "backend_closed", sentence, details));
+  }
+
   #end(error: VmcpError): boolean {
     if (this.#life.phase === "ended") return false;
     this.#life = { phase: "ended", error };
+    this.#proof.stop();
     this.#stream.close();
     this.#calls.fail(error);
     return true;

@@ -54,6 +54,7 @@ function progressOf(token: string | number, progress = 1): object {
   return { jsonrpc: "2.0", method: "notifications/progress", params };
 }
 
+// [spec:transport-51]
 test("the stream is opened first and messages go where it says", async () => {
   const { connection, backend } = await connectTo(
     { revision: "2025-06-18" },
@@ -233,6 +234,45 @@ test("a call that is not answered in time fails, and the backend is told", async
     error: { code: "backend_timeout", executionState: "unknown" },
   });
   await expect.poll(() => backend.of("notifications/cancelled").length).toBe(1);
+});
+
+test("a stream on which not even a ping is answered ends after a call that was not, and its calls with it", async () => {
+  const calls = holding();
+  const { connection, heard, backend } = await connectTo(
+    { on: { "tools/call": calls.reply, ping: ({ accept }) => accept() } },
+    { timeouts: { callMs: 300 } },
+  );
+  const first = createRecorder();
+  const long = createRecorder();
+  connection.forward(callOf(1), first);
+  connection.forward(callOf(2, "echo", { timeoutMs: 60_000 }), long);
+
+  expect(await first.ended).toMatchObject({ error: { code: "backend_timeout" } });
+  expect(await long.ended).toMatchObject({
+    error: { code: "backend_closed", executionState: "unknown" },
+  });
+  expect(heard.losses).toMatchObject([
+    { message: expect.stringContaining("nothing comes on its event stream any more") },
+  ]);
+  await expect.poll(() => backend.streams.size).toBe(0);
+});
+
+test("a stream on which the ping is answered lives on after a call that was not", async () => {
+  const calls = holding();
+  const { connection, heard, backend } = await connectTo(
+    { on: { "tools/call": calls.reply } },
+    { timeouts: { callMs: 200 } },
+  );
+  const first = createRecorder();
+  const long = createRecorder();
+  connection.forward(callOf(1), first);
+  await first.ended;
+  await expect.poll(() => backend.of("ping").length).toBe(1);
+
+  connection.forward(callOf(2, "echo", { timeoutMs: 800 }), long);
+
+  expect(await long.ended).toMatchObject({ error: { code: "backend_timeout" } });
+  expect(heard.losses).toEqual([]);
 });
 
 test("the clock stands still while the backend waits for the client", async () => {

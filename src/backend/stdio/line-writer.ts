@@ -20,6 +20,7 @@ export class LineWriter {
   readonly #queue = new Set<OutgoingLine>();
   #queuedBytes = 0;
   #isWriting = false;
+  #isStopped = false;
 
   constructor(stream: Writable, maxQueuedBytes: number) {
     this.#stream = stream;
@@ -41,6 +42,11 @@ export class LineWriter {
     if (this.#queue.delete(line)) this.#queuedBytes -= line.bytes.length;
   }
 
+  /** Gives nothing more to the pipe: nobody reads there any longer. What waits goes on waiting for `fail`. */
+  stop(): void {
+    this.#isStopped = true;
+  }
+
   /** Tells every message that is not on its way that it never will be. */
   fail(error: Error): void {
     const waiting = [...this.#queue];
@@ -50,7 +56,7 @@ export class LineWriter {
   }
 
   #pump(): void {
-    if (this.#isWriting) return;
+    if (this.#isWriting || this.#isStopped) return;
     const [line] = this.#queue;
     if (line === undefined) return;
     this.#queue.delete(line);

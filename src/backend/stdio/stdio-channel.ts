@@ -36,6 +36,7 @@ export class StdioChannel implements Channel, SharedStream {
   readonly #calls: SharedCalls;
   #lastWords: Deadline | undefined;
   #pendingEnd: (() => VmcpError) | undefined;
+  #hasExited = false;
   #end: VmcpError | undefined;
   #isClosed = false;
 
@@ -142,23 +143,26 @@ export class StdioChannel implements Channel, SharedStream {
     });
     // The pipe closes when the child and all who inherited it are done: nothing more will come.
     stdout.on("close", () => {
-      if (this.#lastWords !== undefined) this.#lastWordsSpoken();
+      if (this.#hasExited) this.#lastWordsSpoken();
     });
     stdout.on("error", () => {});
     stdin.on("error", (error) => {
       // Usually the child is about to be reported as gone, which says more than a broken pipe does.
-      this.#speakLast(() => this.#broken(error));
+      if (!this.#hasExited) this.#speakLast(() => this.#broken(error));
     });
   }
 
   #exited(cause: ExitCause): void {
+    this.#hasExited = true;
     if (this.#end !== undefined) return;
     const { name } = this.settings;
     const stderr = this.#stderr.lines.join("\n");
+    this.#writer.stop();
     this.#lastWords?.cancel();
     this.#speakLast(() =>
       backendError(name, "backend_closed", describeExit(cause), {
         executionState: "unknown",
+        exit: cause.signal === null ? { code: cause.code ?? 0 } : { signal: cause.signal },
         ...(stderr !== "" && { cause: new Error(`last lines on stderr:\n${stderr}`) }),
       }),
     );

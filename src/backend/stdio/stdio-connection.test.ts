@@ -106,6 +106,20 @@ test.for<readonly [string, string, string]>([
   expect(await late.ended).toMatchObject({ error: { code, executionState: "not_executed" } });
 });
 
+test("a call that comes while the last words of a child are still listened for was not executed", async () => {
+  const before = childCount();
+  const { connection } = await start();
+  const first = createRecorder();
+  const late = createRecorder();
+  connection.forward(callOf(1, "exitKeepPipe"), first);
+  await expect.poll(childCount, { interval: 5 }).toBe(before);
+
+  connection.forward(callOf(2), late);
+
+  expect(await late.ended).toMatchObject({ error: { executionState: "not_executed" } });
+  expect(await first.ended).toMatchObject({ error: { executionState: "unknown" } });
+});
+
 test("an answer written just before the exit is heard", async () => {
   const { connection, heard } = await start();
   const recorder = createRecorder();
@@ -274,6 +288,21 @@ test("a child that does not read is not sent more than it may leave unread", asy
   const endings = await Promise.all(recorders.map(({ ended }) => ended));
   const states = endings.map((ending) => "error" in ending && ending.error.executionState);
   expect(new Set(states)).toEqual(new Set(["unknown", "not_executed"]));
+});
+
+test("a child that exits with unread input says how it exited, and not that its input is closed", async () => {
+  const { connection, heard } = await start();
+  const first = createRecorder();
+  const stuck = createRecorder();
+  connection.forward(callOf(1, "stopReadingAndExit"), first);
+  const bytes = Buffer.from(JSON.stringify({ id: 2, pad: "x".repeat(2_000_000) }));
+
+  connection.forward({ id: 2, method: "tools/call", bytes }, stuck);
+
+  const error = { code: "backend_closed", message: 'Backend "b1" exited with code 3' };
+  expect(await first.ended).toMatchObject({ error: { ...error, exit: { code: 3 } } });
+  expect(await stuck.ended).toMatchObject({ error: { ...error, exit: { code: 3 } } });
+  expect(heard.losses).toMatchObject([error]);
 });
 
 test("a child that closes its input is lost", async () => {

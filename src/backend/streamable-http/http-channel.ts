@@ -9,13 +9,15 @@ import {
 } from "../../mcp/exchange.ts";
 import { needsVersionHeader } from "../../mcp/revisions.ts";
 import { ClientWaits } from "../client-waits.ts";
-import { closedByGatewayError } from "../failures.ts";
+import { closedByGatewayError, forgottenError } from "../failures.ts";
 import type { BackendSettings } from "../options.ts";
 import type { Channel, ConnectionListener } from "../ports.ts";
 import { toStreamHeaders, type Endpoint } from "./endpoint.ts";
-import { HttpExchange, type HttpRoute } from "./http-exchange.ts";
+import { HttpExchange } from "./http-exchange.ts";
+import type { HttpRoute } from "./http-route.ts";
 import { NotificationStream } from "./notification-stream.ts";
 import { requestOnce } from "./request-once.ts";
+import { SessionCheck } from "./session-check.ts";
 
 /** How long closing waits for the backend to hear of it, and for calls that are about to end anyway. */
 const CLOSE_MS = 2_000;
@@ -41,6 +43,8 @@ export class HttpChannel implements Channel, HttpRoute {
   readonly #listener: ConnectionListener;
   readonly #live = new Set<HttpExchange>();
   readonly #notifications: NotificationStream;
+  readonly #check = new SessionCheck(async (message) => this.#post(message, SEND_MS));
+  #greeting: HttpExchange | undefined;
   #life: Life = "open";
   #backendSessionId: string | undefined;
   #revision: string | undefined;
@@ -83,6 +87,7 @@ export class HttpChannel implements Channel, HttpRoute {
     }
     const exchange = new HttpExchange(this, request, sink);
     this.#live.add(exchange);
+    if (request.method === "initialize") this.#greeting = exchange;
     // A backend drops what it wants to send on a stream that is not there yet.
     if (this.#notifications.isOpening) this.#notifications.whenOpened(() => exchange.start());
     else exchange.start();
@@ -118,6 +123,8 @@ export class HttpChannel implements Channel, HttpRoute {
   }
 
   agree(revision: string): void {
+    // Its answer has told the session id: from here on it would only hold memory.
+    this.#greeting = undefined;
     this.#revision = revision;
     this.requestHeaders = this.#headers();
   }
@@ -127,6 +134,10 @@ export class HttpChannel implements Channel, HttpRoute {
     this.#life = "lost";
     this.#notifications.close();
     this.#listener.lost(error);
+  }
+
+  async isSessionAlive(): Promise<boolean> {
+    return this.#check.isAlive();
   }
 
   ended(exchange: HttpExchange): void {
@@ -146,9 +157,11 @@ export class HttpChannel implements Channel, HttpRoute {
     this.#notifications.close();
     // Calls beside the one that met the loss are about to meet it too, and then may safely be sent again.
     if (wasLost) await this.#idle();
+    const toError = wasLost ? forgottenError : closedByGatewayError;
     for (const exchange of this.#live) {
-      exchange.end(closedByGatewayError(this.settings.name, exchange.isWritten));
+      exchange.end(toError(this.settings.name, exchange.isWritten));
     }
+    await this.#greeting?.learnSession(CLOSE_MS);
     if (!wasLost && this.#backendSessionId !== undefined) await this.#endSession();
   }
 

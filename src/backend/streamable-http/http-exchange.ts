@@ -1,18 +1,24 @@
-import { gunzip } from "node:zlib";
-import type { Dispatcher } from "undici";
 import { VmcpError } from "../../domain/errors.ts";
 import { DEADLINES, type Deadline } from "../../lib/deadlines.ts";
 import type { AnswerSink, BackendMessage, Exchange, OutboundRequest } from "../../mcp/exchange.ts";
 import { encodeNotification } from "../../mcp/json-rpc.ts";
 import { SseParser, type SseEvent } from "../../mcp/sse.ts";
 import { CallClock, type ClockExpiry } from "../call-clock.ts";
-import type { ClientWaits } from "../client-waits.ts";
 import { expiryError, notMcpError } from "../failures.ts";
 import { backendError, toConnectionError } from "../node-errors.ts";
-import type { BackendSettings } from "../options.ts";
 import { faultOfAnswer, readMessages, type Fault } from "../read-messages.ts";
 import { toStreamHeaders } from "./endpoint.ts";
-import { describeHead, readHead, statusError, type ResponseHead } from "./response-head.ts";
+import { HeldEvents } from "./held-events.ts";
+import type { HttpRoute } from "./http-route.ts";
+import { inflateWithin } from "./inflate.ts";
+import {
+  describeHead,
+  isEventStream,
+  readHead,
+  sessionLostError,
+  statusError,
+  type ResponseHead,
+} from "./response-head.ts";
 import { StreamPosition } from "./stream-position.ts";
 
 /** An error's body is looked at for a JSON-RPC error, and never for more than this. */
@@ -25,40 +31,21 @@ const MAX_DRAIN_MS = 2_000;
 /** Clients match on this code to open a new session; with it a 404 is about the session and not the call. */
 const SESSION_NOT_FOUND = -32_001;
 
-/** What an exchange needs of the channel that it belongs to. */
-export interface HttpRoute {
-  readonly settings: BackendSettings;
-  readonly path: string;
-  readonly isTls: boolean;
-  readonly calls: Dispatcher;
-  readonly streams: Dispatcher;
-  readonly waits: ClientWaits;
-  /** Names and values in turn; never changed once a request carries it. */
-  readonly requestHeaders: string[];
-  readonly backendSessionId: string | undefined;
-  /** Takes what the answer to `initialize` says of the session; false if no session can be called that. */
-  adopt(sessionId: string | undefined): boolean;
-  /** Sends a notification without waiting for its fate. */
-  tell(message: Buffer): void;
-  lost(error: VmcpError): void;
-  /** The exchange told its sink everything, or its sink wants to hear no more. */
-  ended(exchange: HttpExchange): void;
-}
-
 /**
  * One request over HTTP and the way its answer takes: a JSON body, or a stream of events until the answer.
  *
  * A stream that breaks is taken up again where the backend numbers its events, until the time of the call is
  * over; the request itself is never sent twice. The exchange is its own handler for the HTTP client, in the
  * form which that client calls without wrapping it. All transitions of a request's life are in this class:
- * waiting, answering (by body or stream), resting and resuming between two streams, over, drained.
+ * waiting, answering (by body or stream), resting and resuming between two streams, doubting whether a refusal
+ * is about the session, over, drained.
  */
 export class HttpExchange implements Exchange {
   readonly clock: CallClock;
   readonly #route: HttpRoute;
   readonly #request: OutboundRequest;
   readonly #sink: AnswerSink;
-  #phase: "waiting" | "body" | "stream" | "resting" | "resuming" | "over" = "waiting";
+  #phase: "waiting" | "body" | "stream" | "resting" | "resuming" | "doubting" | "over" = "waiting";
   #isStarting = false;
   #abort: (() => void) | undefined;
   #isWritten = false;
@@ -69,18 +56,18 @@ export class HttpExchange implements Exchange {
   #parser: SseParser | undefined;
   #position: StreamPosition | undefined;
   #rest: Deadline | undefined;
-  #heldEvents: readonly SseEvent[] = NO_EVENTS;
-  #isTaking = false;
+  #events: HeldEvents | undefined;
   #isPaused = false;
   #isBodyPaused = false;
   #resumeBody: (() => void) | undefined;
   #drainDeadline: Deadline | undefined;
+  #onLateHead: ((head?: ResponseHead) => void) | undefined;
 
   constructor(route: HttpRoute, request: OutboundRequest, sink: AnswerSink) {
     this.#route = route;
     this.#request = request;
     this.#sink = sink;
-    this.clock = new CallClock(route.settings.timeouts, request.timeoutMs, (expiry, afterMs) =>
+    this.clock = new CallClock(route.settings.timeouts, request, (expiry, afterMs) =>
       this.#expire(expiry, afterMs),
     );
   }
@@ -114,13 +101,30 @@ export class HttpExchange implements Exchange {
   resume(): void {
     this.#isPaused = false;
     if (!this.#isBodyPaused) return;
-    this.#takeHeld();
+    this.#events?.drain(this);
     this.#continueBody();
   }
 
   /** Whether a byte of the request may have left: an end before that proves that nothing ran. */
   get isWritten(): boolean {
     return this.#isWritten;
+  }
+
+  /**
+   * For an `initialize` that was given up: waits until the backend has said which session it opened for it, but
+   * no longer than that, so that the session can be ended instead of being left behind.
+   */
+  async learnSession(withinMs: number): Promise<void> {
+    if (this.#abort === undefined || this.#head !== undefined) return;
+    await new Promise<void>((resolve) => {
+      const deadline = DEADLINES.add(withinMs, resolve);
+      this.#onLateHead = (head) => {
+        deadline.cancel();
+        if (head?.status === 200) this.#route.adopt(head.sessionId);
+        resolve();
+      };
+    });
+    this.#abort?.();
   }
 
   onConnect(abort: (error?: Error) => void): void {
@@ -133,8 +137,11 @@ export class HttpExchange implements Exchange {
   onHeaders(status: number, rawHeaders: Buffer[], resume: () => void): boolean {
     if (status < 200) return true;
     this.#resumeBody = resume;
-    if (this.#phase === "over") return true;
     const head = readHead(status, rawHeaders);
+    if (this.#phase === "over") {
+      this.#onLateHead?.(head);
+      return true;
+    }
     if (this.#phase === "resuming") {
       this.#acceptResumed(head);
       return true;
@@ -169,7 +176,8 @@ export class HttpExchange implements Exchange {
   onError(thrown: Error): void {
     this.#abort = undefined;
     this.#drainDeadline?.cancel();
-    if (this.#phase === "over") return;
+    this.#onLateHead?.();
+    if (this.#phase === "over" || this.#phase === "doubting") return;
     const { settings, isTls } = this.#route;
     const error = toConnectionError(settings.name, thrown, { isWritten: this.#isWritten, isTls });
     if (this.#phase === "stream" || this.#phase === "resuming") this.#streamBroke(error);
@@ -199,6 +207,7 @@ export class HttpExchange implements Exchange {
     this.#phase = "stream";
     this.#parser = new SseParser({ maxEventBytes: limits.sseEventBytes });
     this.#position ??= new StreamPosition(timeouts);
+    this.#events ??= new HeldEvents();
   }
 
   /** Any status but 200. Those that say something by themselves are not asked for their body. */
@@ -239,12 +248,13 @@ export class HttpExchange implements Exchange {
   /** Not asked for, but some servers compress whatever they are told; the cap counts what comes out. */
   #inflate(bytes: Buffer): void {
     const maxOutputLength = this.#route.settings.limits.responseBytes;
-    gunzip(bytes, { maxOutputLength }, (error, inflated) => {
+    inflateWithin(bytes, maxOutputLength, (inflated) => {
       if (this.#phase === "over") return;
-      if (error === null) this.#readBody(inflated);
-      else if ("code" in error && error.code === "ERR_BUFFER_TOO_LARGE") {
+      if (inflated === "too_large") {
         this.#failTooLarge(`answered with more than ${maxOutputLength} bytes`);
-      } else this.#failProtocol("answered with a body that cannot be decoded");
+      } else if (inflated === "broken") {
+        this.#failProtocol("answered with a body that cannot be decoded");
+      } else this.#readBody(inflated);
     });
   }
 
@@ -258,14 +268,16 @@ export class HttpExchange implements Exchange {
       return;
     }
     readMessages(bytes, jsonDepth, (message) => this.#receiveRefusal(message));
-    if (!this.#isOver()) this.#failByStatus(head);
+    if (this.#phase === "body") this.#failByStatus(head);
   }
 
   #receiveRefusal(answer: BackendMessage): void {
     const { id, error } = answer.message;
+    const head = this.#head;
     this.#spokeJsonRpc = error !== undefined;
-    const isAboutSession = this.#head?.status === 404 && error?.code === SESSION_NOT_FOUND;
-    if (id === this.#request.id && error !== undefined && !isAboutSession) this.#settle(answer);
+    if (id !== this.#request.id || error === undefined || head === undefined) return;
+    if (head.status !== 404) this.#settle(answer);
+    else if (error.code !== SESSION_NOT_FOUND) this.#doubt(head, () => this.#settle(answer));
   }
 
   #parse(chunk: Buffer): void {
@@ -280,30 +292,18 @@ export class HttpExchange implements Exchange {
       return;
     }
     for (const event of events) this.#position?.passed(event);
-    this.#heldEvents = this.#heldEvents.length === 0 ? events : [...this.#heldEvents, ...events];
-    this.#takeHeld();
+    this.#events?.add(events);
+    this.#events?.drain(this);
   }
 
-  /** Hands on what has come, until it is used up or the reader asks for a pause. */
-  #takeHeld(): void {
-    if (this.#isTaking) return;
-    this.#isTaking = true;
-    let taken = 0;
-    for (const event of this.#heldEvents) {
-      if (this.#isPaused || this.#isOver()) break;
-      taken += 1;
-      this.#take(event);
-    }
-    this.#heldEvents =
-      taken === this.#heldEvents.length ? NO_EVENTS : this.#heldEvents.slice(taken);
-    this.#isTaking = false;
-  }
-
-  #take({ event, data }: SseEvent): void {
-    if (data.length === 0 || (event !== undefined && event !== "message")) return;
+  /** False once the reader asks for a pause or the exchange is over: the event is not taken then. */
+  takeEvent({ event, data }: SseEvent): boolean {
+    if (this.#isPaused || this.#isOver()) return false;
+    if (data.length === 0 || (event !== undefined && event !== "message")) return true;
     const { jsonDepth } = this.#route.settings.limits;
     const fault = readMessages(data, jsonDepth, (message) => this.#receive(message));
     if (fault !== undefined && !this.#isOver()) this.#failFault(fault);
+    return true;
   }
 
   #receive(message: BackendMessage): void {
@@ -405,7 +405,27 @@ export class HttpExchange implements Exchange {
 
   #failByStatus(head: ResponseHead): void {
     const { settings, backendSessionId } = this.#route;
-    this.#fail(statusError(settings.name, head, backendSessionId !== undefined));
+    const error = statusError(settings.name, head, backendSessionId !== undefined);
+    if (head.status === 400) this.#doubt(head, () => this.#fail(error));
+    else this.#fail(error);
+  }
+
+  /** The refusal may be about this request or about its session: the backend is asked which. */
+  #doubt({ status }: ResponseHead, ifAlive: () => void): void {
+    const { settings, backendSessionId } = this.#route;
+    if (backendSessionId === undefined || this.#isInitialize()) {
+      ifAlive();
+      return;
+    }
+    this.#phase = "doubting";
+    void this.#decide(ifAlive, sessionLostError(settings.name, status));
+  }
+
+  async #decide(ifAlive: () => void, lost: VmcpError): Promise<void> {
+    const isAlive = await this.#route.isSessionAlive();
+    if (this.#isOver()) return;
+    if (isAlive) ifAlive();
+    else this.#fail(lost);
   }
 
   #fail(error: VmcpError): void {
@@ -432,22 +452,25 @@ export class HttpExchange implements Exchange {
     this.#continueBody();
   }
 
-  /** Over before the answer: the request is broken off, and the backend hears that nobody waits for it. */
+  /**
+   * Over before the answer: the request is broken off, and the backend hears that nobody waits for it. Only
+   * `initialize` is left to the channel, which closes after it and may learn which session to end.
+   */
   #leave(reason: string): void {
     this.#close();
     if (!this.#isWritten) return;
     if (!this.#isInitialize()) {
       const params = { requestId: this.#request.id, reason };
       this.#route.tell(encodeNotification("notifications/cancelled", params));
+      this.#abort?.();
     }
-    this.#abort?.();
   }
 
   #close(): void {
     this.#phase = "over";
     this.clock.stop();
     this.#rest?.cancel();
-    this.#heldEvents = NO_EVENTS;
+    this.#events?.clear();
     this.#route.ended(this);
   }
 
@@ -467,12 +490,7 @@ export class HttpExchange implements Exchange {
   }
 }
 
-function isEventStream({ mediaType, contentEncoding }: ResponseHead): boolean {
-  return mediaType === "text/event-stream" && contentEncoding === "";
-}
-
 /** Too many requests, or an earlier stream whose end the backend has not noticed yet. */
 const PASSING_STATUSES: ReadonlySet<number> = new Set([409, 429]);
 
-const NO_EVENTS: readonly SseEvent[] = [];
 const NO_ANSWER: Fault = { sentence: "sent no answer", executionState: "unknown" };

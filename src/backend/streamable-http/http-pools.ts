@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto";
+import type { LookupFunction } from "node:net";
 import { rootCertificates } from "node:tls";
 import { Pool, type Dispatcher } from "undici";
+import { createCheckedLookup } from "../../lib/checked-lookup.ts";
 
 /**
  * How many sockets one origin may take. MCP sessions are headers, not sockets: calls of any number of
@@ -37,7 +39,8 @@ export interface OriginOptions {
  * The keep-alive connections of all HTTP backends, one set per origin (and trust, and connect time).
  *
  * Pools are made when first asked for and open sockets as calls need them. They never follow a redirect,
- * decode a body, pipeline or retry. Disposing breaks whatever is under way.
+ * decode a body, pipeline or retry, and dial only what `createCheckedLookup` lets through. Disposing breaks whatever
+ * is under way.
  */
 export class HttpPools implements AsyncDisposable {
   readonly #sizes: PoolSizes;
@@ -52,10 +55,11 @@ export class HttpPools implements AsyncDisposable {
     const key = [origin, options.connectMs, fingerprint(options.caBundle)].join(" ");
     const known = this.#origins.get(key);
     if (known !== undefined) return known;
+    const lookup = createCheckedLookup();
     const pools = {
-      calls: openPool(origin, this.#sizes.calls, options),
-      control: openPool(origin, CONTROL_CONNECTIONS, options),
-      streams: openPool(origin, this.#sizes.streams, options),
+      calls: openPool(origin, this.#sizes.calls, options, lookup),
+      control: openPool(origin, CONTROL_CONNECTIONS, options, lookup),
+      streams: openPool(origin, this.#sizes.streams, options, lookup),
     };
     this.#origins.set(key, pools);
     return pools;
@@ -68,7 +72,12 @@ export class HttpPools implements AsyncDisposable {
   }
 }
 
-function openPool(origin: string, connections: number, options: OriginOptions): Pool {
+function openPool(
+  origin: string,
+  connections: number,
+  options: OriginOptions,
+  lookup: LookupFunction,
+): Pool {
   const { caBundle, connectMs } = options;
   return new Pool(origin, {
     connections,
@@ -80,6 +89,7 @@ function openPool(origin: string, connections: number, options: OriginOptions): 
     // Given authorities replace the built-in ones, so that those are named along with them.
     connect: {
       timeout: connectMs,
+      lookup,
       ...(caBundle !== undefined && { ca: [...rootCertificates, caBundle] }),
     },
   });

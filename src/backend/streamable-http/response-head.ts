@@ -75,12 +75,24 @@ export function statusError(backend: string, head: ResponseHead, hasSession: boo
     return fail("backend_auth", `refused the gateway's credentials (HTTP ${status})`);
   }
   if (status === 404 && hasSession) {
-    return fail("backend_session_lost", "no longer knows its session (HTTP 404)");
+    return sessionLostError(backend, status);
   }
   if (status === 429) return fail("backend_rate_limited", "limits the rate of calls (HTTP 429)");
   if (status >= 500) return fail("backend_http_5xx", `answered with HTTP ${status}`, "unknown");
   if (status >= 400) return fail("backend_http_4xx", `answered with HTTP ${status}`);
   return fail("backend_protocol", `answered with HTTP ${status} and no message`, "unknown");
+}
+
+/** The backend has forgotten the session: it refused the request for that, and so never ran it. */
+export function sessionLostError(backend: string, status: number): VmcpError {
+  const sentence = `no longer knows its session (HTTP ${status})`;
+  return backendError(backend, "backend_session_lost", sentence, {
+    executionState: "not_executed",
+  });
+}
+
+export function isEventStream({ mediaType, contentEncoding }: ResponseHead): boolean {
+  return mediaType === "text/event-stream" && contentEncoding === "";
 }
 
 /** `404 text/html`: what is safe to show of an answer that was not understood. */

@@ -1,50 +1,46 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { packageVersion } from "../../app/version.ts";
 import { Vmcp } from "../../app/vmcp.ts";
 import type { VmcpConfig } from "../../config/vmcp-config.ts";
-import type { Logger } from "../../domain/logger.ts";
-import { createLogger, type LogLevel } from "../../telemetry/logger.ts";
 import { CliError } from "../cli-error.ts";
 import type { CommandAction } from "../commands.ts";
-import { describeProblems } from "../config-problems.ts";
-import { useConfig, type UsedConfig } from "../config-source.ts";
+import { useConfig, type ConfigSource, type UsedConfig } from "../config-source.ts";
 import { EXIT } from "../exit-codes.ts";
 import type { Flags } from "../flags.ts";
-import { createJsonView } from "../serve/json-view.ts";
-import { LineLogger } from "../serve/line-logger.ts";
-import { LiveView } from "../serve/live-view.ts";
-import { createPlainView } from "../serve/plain-view.ts";
-import type { ServeIntroduction, ServeView } from "../serve/serve-view.ts";
-import { StopSignals } from "../stop-signals.ts";
+import { Reloader } from "../reload/reloader.ts";
+import { watchConfig } from "../reload/watch-config.ts";
+import { chooseLogger, createView } from "../serve/serve-output.ts";
+import { countWorkers } from "../serve/worker-count.ts";
+import { exitAtTheLatest, StopSignals } from "../stop-signals.ts";
 import type { Terminal } from "../terminal.ts";
 
 const MAX_PORT = 65_535;
 
-/** What a person is told of a gateway whose backends keep nothing between calls. */
-const STATELESS_NOTE =
-  "operational.sessionManagementV2 is off: every call opens and closes a backend session of its own, so backends keep " +
-  "no state between calls. Set it to true to give each client sessions that last.";
-
 /** What is about the listener, which there is none of over standard input and output. */
-const LISTENER_FLAGS = ["host", "port", "path", "allow-insecure-anonymous"] as const;
+const LISTENER_FLAGS = ["host", "port", "path", "allow-insecure-anonymous", "workers"] as const;
 
 /** Runs the gateway until a signal ends it, or with `--stdio` the end of standard input. */
 export const serve: CommandAction = async ({ args, flags, terminal: given }) => {
   const isStdio = flags.isSet("stdio");
   if (isStdio) refuseListenerFlags(flags);
   const terminal = isStdio ? withoutOutput(given) : given;
-  const used = useConfig(
-    {
-      file: args[0],
-      backends: flags.texts("backend"),
-      host: flags.text("host"),
-      port: flags.wholeNumber("port", MAX_PORT),
-      path: flags.text("path"),
-      allowInsecureAnonymous: flags.isSet("allow-insecure-anonymous"),
-    },
-    terminal,
+  const source: ConfigSource = {
+    file: args[0],
+    backends: flags.texts("backend"),
+    host: flags.text("host"),
+    port: flags.wholeNumber("port", MAX_PORT),
+    path: flags.text("path"),
+    allowInsecureAnonymous: flags.isSet("allow-insecure-anonymous"),
+  };
+  const used = useConfig(source, terminal);
+  const workers = isStdio ? 1 : countWorkers(flags, used.config);
+  if (workers > 1) {
+    const { serveWithWorkers } = await import("../serve/serve-with-workers.ts");
+    return serveWithWorkers({ workers, source, used, flags, terminal });
+  }
+  let reloader: Reloader | undefined;
+  using signals = new StopSignals(
+    terminal.isAttached ? {} : { onHangup: () => void reloader?.reload({ isAsked: true }) },
   );
-  using signals = new StopSignals();
   const view = createView(used, flags, terminal);
   const { logger, release } = chooseLogger(used.config, flags, terminal);
   await using vmcp = await Vmcp.create(used.config, {
@@ -61,10 +57,23 @@ export const serve: CommandAction = async ({ args, flags, terminal: given }) => 
   if (isStarted === true) {
     view.ready();
     release();
-    await over;
+    // The same file also where it was found by its default name, whichever is there by now.
+    const load = (): UsedConfig => useConfig({ ...source, file: used.file }, terminal);
+    reloader = new Reloader({ vmcp, view, logger, load });
+    const watcher = watchConfig(used, flags, reloader, logger);
+    try {
+      await over;
+    } finally {
+      watcher?.[Symbol.dispose]();
+      reloader = undefined;
+    }
   }
   view.draining(vmcp.sessions.sessionCount);
-  await vmcp.close();
+  const { shutdownGraceMs } = used.config.operational.sessions;
+  // Whoever presses Ctrl-C has no balancer that must hear of it first.
+  const graceMs = !isStdio && (await over) === "SIGTERM" ? shutdownGraceMs : 0;
+  exitAtTheLatest(graceMs + vmcp.drainDeadlineMs, EXIT.ok);
+  await vmcp.close({ graceMs });
   view.stopped();
   return EXIT.ok;
 };
@@ -95,43 +104,4 @@ async function started(vmcp: Vmcp, { operational }: VmcpConfig): Promise<true> {
   const { startDeadlineMs } = operational.sessions;
   await Promise.race([vmcp.probed(), delay(startDeadlineMs, undefined, { ref: false })]);
   return true;
-}
-
-function createView(used: UsedConfig, flags: Flags, { out }: Terminal): ServeView {
-  const introduction = introduce(used);
-  if (flags.isSet("json")) return createJsonView(out, introduction);
-  return out.isInteractive ? new LiveView(out, introduction) : createPlainView(out, introduction);
-}
-
-function introduce({ config, origin, warnings }: UsedConfig): ServeIntroduction {
-  const { sessionManagementV2 } = config.operational;
-  return {
-    name: config.name,
-    version: packageVersion(),
-    origin,
-    backends: config.backends.map(({ name, transport }) => ({ name, transport })),
-    notes: [...describeProblems(warnings), ...(sessionManagementV2 ? [] : [STATELESS_NOTE])],
-  };
-}
-
-/** JSON for programs; short lines for a person, held back while the start is being drawn. */
-function chooseLogger(
-  { operational }: VmcpConfig,
-  flags: Flags,
-  { out, err }: Terminal,
-): { readonly logger: Logger; readonly release: () => void } {
-  // The choices of the option are the levels.
-  const named = flags.text("log-level") as LogLevel | undefined;
-  if (!err.isInteractive) {
-    return { logger: createLogger(named ?? operational.logLevel), release: () => {} };
-  }
-  const usual = operational.logLevel === "info" ? "warn" : operational.logLevel;
-  const isDrawn = out.isInteractive && !flags.isSet("json");
-  const logger = new LineLogger(err, {
-    level: named ?? usual,
-    // The view tells what became of a backend, in the same terminal.
-    isToldElsewhere: (fields) => isDrawn && "backend" in fields && "state" in fields,
-  });
-  if (isDrawn) logger.hold();
-  return { logger, release: () => logger.release() };
 }

@@ -1,13 +1,17 @@
 import pc from "picocolors";
 import { loadConfig } from "../../config/load-config.ts";
 import { ConfigError, type ConfigProblem } from "../../config/problems.ts";
-import type { VmcpConfig } from "../../config/vmcp-config.ts";
+import { digestsOf, hasLiterals } from "../../config/comparable.ts";
+import { compareConfigs, type PlanChange } from "../../config/reload-plan.ts";
+import type { ComparableConfig, VmcpConfig } from "../../config/vmcp-config.ts";
 import type { CommandAction } from "../commands.ts";
 import { describeProblems } from "../config-problems.ts";
 import { configFile } from "../config-source.ts";
 import { EXIT } from "../exit-codes.ts";
 import type { Terminal } from "../terminal.ts";
-import { count, paragraph } from "../text.ts";
+import { planLine } from "../reload/plan-lines.ts";
+import { askRunningGateway } from "../reload/running-gateway.ts";
+import { count, oneLine, paragraph } from "../text.ts";
 
 interface Checked {
   /** Undefined where there are problems. */
@@ -20,8 +24,16 @@ interface Checked {
 export const validate: CommandAction = async ({ args, flags, terminal }) => {
   const path = configFile(args[0], terminal);
   const checked = check(path, terminal);
-  if (flags.isSet("json")) printJson(checked, terminal);
-  else print(path, checked, terminal);
+  const against = flags.text("against");
+  const plan =
+    against === undefined || checked.config === undefined
+      ? undefined
+      : await planAgainst(against, checked.config);
+  if (flags.isSet("json")) printJson(checked, plan, terminal);
+  else {
+    print(path, checked, terminal);
+    if (plan !== undefined) printPlan(plan, terminal);
+  }
   return checked.config === undefined ? EXIT.config : EXIT.ok;
 };
 
@@ -35,10 +47,54 @@ function check(path: string, { env, cwd }: Terminal): Checked {
   }
 }
 
-function printJson({ problems, warnings }: Checked, { out }: Terminal): void {
+/** What a reload of a running gateway would do. */
+interface Plan {
+  readonly address: string;
+  readonly sessions: number;
+  readonly changes: readonly PlanChange[];
+  /** Whether the file holds values that are never compared. */
+  readonly isPartial: boolean;
+}
+
+async function planAgainst(address: string, { comparable }: VmcpConfig): Promise<Plan> {
+  const { sessions, salt, digests } = await askRunningGateway(address);
+  const own = toDigestedConfig(comparable, salt);
+  const changes = compareConfigs(digests, own);
+  return { address, sessions, changes, isPartial: hasLiterals(comparable) };
+}
+
+function toDigestedConfig(comparable: ComparableConfig, salt: string): ComparableConfig {
+  const { backends, settings } = digestsOf(comparable, salt);
+  const fields = Object.entries(backends).map(
+    ([name, digests]) => [name, new Map(Object.entries(digests))] as const,
+  );
+  return { backends: new Map(fields), settings: new Map(Object.entries(settings)) };
+}
+
+function printPlan({ address, sessions, changes, isPartial }: Plan, { out }: Terminal): void {
+  const say = (text: string): void => {
+    for (const line of paragraph(oneLine(text), out.columns)) out.write(`${line}\n`);
+  };
+  if (changes.length === 0) say(`A reload of ${address} would change nothing.`);
+  else {
+    say(`A reload of ${address} (${count(sessions, "session")}) would do this:`);
+    for (const change of changes) say(planLine(change));
+  }
+  if (isPartial) say(`note: ${PARTIAL_NOTE}`);
+}
+
+const PARTIAL_NOTE =
+  "values of headers and variables that stand in the file itself were not compared; make them references to have them noticed";
+
+function printJson(
+  { problems, warnings }: Checked,
+  plan: Plan | undefined,
+  { out }: Terminal,
+): void {
   const rows = [
     ...problems.map((problem) => ({ severity: "problem", ...problem })),
     ...warnings.map((warning) => ({ severity: "warning", ...warning })),
+    ...(plan?.changes ?? []).map((change) => ({ severity: "change", ...change })),
   ];
   out.write(`${JSON.stringify(rows, undefined, 2)}\n`);
 }

@@ -19,6 +19,14 @@ export function createJsonView(output: Output, introduction: ServeIntroduction):
         ...(reason !== undefined && { reason }),
       }),
     ready: () => emit("ready"),
+    reloaded: ({ changes, generation, sessions, tools, backends, notes }) => {
+      for (const { name, transport } of backends) transports.set(name, transport);
+      for (const message of notes) emit("note", { message });
+      for (const change of changes) emit("change", change);
+      const [toolsAdded, toolsRemoved] = [tools.added, tools.removed];
+      emit("reloaded", { generation, changes: changes.length, sessions, toolsAdded, toolsRemoved });
+    },
+    reloadRefused: (reasons) => emit("reload-refused", { problems: reasons }),
     draining: (sessions) => emit("draining", { sessions }),
     stopped: () => emit("stopped"),
   };

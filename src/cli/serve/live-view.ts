@@ -1,13 +1,26 @@
 import pc from "picocolors";
+import type { PlanChange } from "../../config/reload-plan.ts";
 import { LiveBlock } from "../live-block.ts";
 import { table, type Cell } from "../table.ts";
 import type { Output } from "../terminal.ts";
-import { count, oneLine, wrap } from "../text.ts";
+import { planLine, summaryLine, toolLines } from "../reload/plan-lines.ts";
+import { count, oneLine, paragraph, wrap } from "../text.ts";
 import { connectHints } from "./connect-hints.ts";
-import type { BackendReport, ServeIntroduction, ServeView } from "./serve-view.ts";
+import type { BackendReport, ReloadNews, ServeIntroduction, ServeView } from "./serve-view.ts";
 import { shortReason } from "./serve-view.ts";
 
 const INDENT = "  ";
+/** In front of each change of a reload. */
+const MARKS: Readonly<Record<PlanChange["kind"], string>> = {
+  backend_added: "+",
+  backend_removed: "-",
+  backend_changed: "~",
+  setting_changed: "~",
+  needs_restart: "!",
+};
+
+/** Under the text of an item, past its mark. */
+const ITEM_INDENT = "    ";
 const REASON_INDENT = "      ";
 
 /** For a person: a block that lives while backends start, then what to paste into a client, then news. */
@@ -16,17 +29,19 @@ export class LiveView implements ServeView {
   readonly #introduction: ServeIntroduction;
   readonly #colours: ReturnType<typeof pc.createColors>;
   readonly #reports = new Map<string, BackendReport>();
+  #notes: readonly string[];
   #url = "";
   #block: LiveBlock | undefined;
 
   constructor(output: Output, introduction: ServeIntroduction) {
     this.#output = output;
     this.#introduction = introduction;
+    this.#notes = introduction.notes;
     this.#colours = pc.createColors(output.hasColour);
     const { version, origin, backends, notes } = introduction;
     const head = `${this.#colours.bold("vmcp")} ${version}`;
     this.#say(`${head}, ${count(backends.length, "backend")} from ${oneLine(origin)}`);
-    for (const note of notes) this.#paragraph(note);
+    for (const note of notes) this.#paragraph(note, this.#colours.yellow);
   }
 
   listening(url: string): void {
@@ -43,7 +58,8 @@ export class LiveView implements ServeView {
     const { name, state, toolCount = 0 } = report;
     const { green, red, yellow } = this.#colours;
     const isGood = state === "healthy";
-    const mark = isGood ? green("✔") : (state === "degraded" ? yellow : red)("✖");
+    const badMark = state === "degraded" ? yellow("!") : red("✖");
+    const mark = isGood ? green("✔") : badMark;
     const what = isGood ? count(toolCount, "tool") : shortReason(report);
     this.#say(`${INDENT}${mark} ${name} is ${state}: ${oneLine(what)}`);
   }
@@ -54,6 +70,36 @@ export class LiveView implements ServeView {
     this.#say(`\n${this.#summary()}\n`);
     for (const line of connectHints(this.#introduction.name, this.#url)) this.#say(line);
     this.#say(`\n${this.#colours.dim("Ctrl-C stops it.")}`);
+  }
+
+  reloaded(news: ReloadNews): void {
+    const { bold, yellow } = this.#colours;
+    this.#say("");
+    this.#paragraph(summaryLine(news), bold);
+    for (const change of news.changes) {
+      const paint = change.kind === "needs_restart" ? yellow : String;
+      this.#item(MARKS[change.kind], planLine(change), paint);
+    }
+    for (const line of toolLines(news.tools)) this.#paragraph(line);
+    this.#forgetFormerServers(news.changes);
+    for (const note of news.notes.filter((text) => !this.#notes.includes(text))) {
+      this.#paragraph(note, yellow);
+    }
+    this.#notes = news.notes;
+  }
+
+  /** What answers under such a name from now on is another server: its first report is news. */
+  #forgetFormerServers(changes: readonly PlanChange[]): void {
+    for (const change of changes) {
+      const isKept = change.kind === "backend_changed" && change.connections !== "replace";
+      if ("backend" in change && !isKept) this.#reports.delete(change.backend);
+    }
+  }
+
+  reloadRefused(reasons: readonly string[]): void {
+    const { red } = this.#colours;
+    for (const reason of reasons) this.#item(red("✖"), reason);
+    this.#say(`${INDENT}configuration not reloaded: the one before stays in force`);
   }
 
   draining(sessions: number): void {
@@ -102,16 +148,27 @@ export class LiveView implements ServeView {
 
   #summary(): string {
     const all = this.#introduction.backends.length;
-    const healthy = [...this.#reports.values()].filter(({ state }) => state === "healthy");
-    const tools = healthy.reduce((sum, { toolCount = 0 }) => sum + toolCount, 0);
-    if (healthy.length === 0) return "No backend has answered yet; each joins when it does.";
-    const part = healthy.length === all ? "" : `${String(healthy.length)} of `;
+    // What a degraded backend offers is offered all the same.
+    const serving = [...this.#reports.values()].filter(
+      ({ state }) => state === "healthy" || state === "degraded",
+    );
+    const tools = serving.reduce((sum, { toolCount = 0 }) => sum + toolCount, 0);
+    if (serving.length === 0) return "No backend has answered yet; each joins when it does.";
+    const part = serving.length === all ? "" : `${String(serving.length)} of `;
     return `${count(tools, "tool")} from ${part}${count(all, "backend")}.`;
   }
 
-  #paragraph(text: string): void {
-    const lines = wrap(oneLine(text), this.#output.columns - INDENT.length);
-    for (const line of lines) this.#say(this.#colours.yellow(`${INDENT}${line}`));
+  #paragraph(text: string, paint: (line: string) => string = String): void {
+    const lines = paragraph(oneLine(text), this.#output.columns - INDENT.length);
+    for (const line of lines) this.#say(paint(`${INDENT}${line}`));
+  }
+
+  /** The mark is one cell wide, and stands in front of the first line only. */
+  #item(mark: string, text: string, paint: (line: string) => string = String): void {
+    const lines = wrap(oneLine(text), this.#output.columns - ITEM_INDENT.length);
+    const [first = "", ...rest] = lines.map(paint);
+    this.#say(`${INDENT}${mark} ${first}`);
+    for (const line of rest) this.#say(`${ITEM_INDENT}${line}`);
   }
 
   #say(text: string): void {

@@ -1,5 +1,6 @@
 import type { Output } from "../terminal.ts";
 import { count, oneLine } from "../text.ts";
+import { planLine, summaryLine, toolLines } from "../reload/plan-lines.ts";
 import type { BackendReport, ServeIntroduction, ServeView } from "./serve-view.ts";
 import { shortReason } from "./serve-view.ts";
 
@@ -8,6 +9,7 @@ export function createPlainView(output: Output, introduction: ServeIntroduction)
   const say = (line: string): void => output.write(`${oneLine(line)}\n`);
   const { version, origin, backends, notes } = introduction;
   const transports = new Map(backends.map(({ name, transport }) => [name, transport]));
+  let noted = new Set(notes);
   say(`vmcp ${version}: ${count(backends.length, "backend")} from ${origin}`);
   for (const note of notes) say(`note: ${note}`);
   return {
@@ -18,6 +20,18 @@ export function createPlainView(output: Output, introduction: ServeIntroduction)
       say(`backend ${name} (${transports.get(name) ?? "?"}) is ${state}: ${what}`);
     },
     ready: () => say("ready"),
+    reloaded: (news) => {
+      for (const change of news.changes) say(planLine(change));
+      for (const line of toolLines(news.tools)) say(line);
+      for (const note of news.notes.filter((text) => !noted.has(text))) say(`note: ${note}`);
+      noted = new Set(news.notes);
+      for (const { name, transport } of news.backends) transports.set(name, transport);
+      say(summaryLine(news));
+    },
+    reloadRefused: (reasons) => {
+      for (const reason of reasons) say(`problem: ${reason}`);
+      say("configuration not reloaded: the one before stays in force");
+    },
     draining: (sessions) => say(`draining… (${count(sessions, "session")})`),
     stopped: () => say("stopped"),
   };

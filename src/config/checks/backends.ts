@@ -48,7 +48,7 @@ function checkBackend(backend: RawObject, path: ConfigPath): readonly Finding[] 
     ? [...checkStdio(backend, path), ...checkForeign(backend, path, HTTP_FIELDS, "stdio")]
     : [
         ...checkHttp(backend, path),
-        ...checkForeign(backend, path, ["stdio", ...STDIO_FIELDS], "HTTP"),
+        ...checkForeign(backend, path, ["stdio", ...STDIO_FIELDS, "restart"], "HTTP"),
       ];
 }
 

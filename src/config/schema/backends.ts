@@ -38,6 +38,10 @@ const timeouts = z
     call: durationField()
       .optional()
       .describe("For one call; default `operational.timeouts.default`. Progress extends it."),
+    tools: z
+      .record(nonEmptyText(), durationField())
+      .default({})
+      .describe("For one call of a tool, by the backend's own name of it; goes before `call`."),
     callMax: durationField()
       .prefault("30m")
       .describe("For one call however much progress is reported."),
@@ -46,24 +50,38 @@ const timeouts = z
       .describe(
         "For the client's answer to a question of the backend; the call's clock stops meanwhile.",
       ),
-    keepalive: ignored(
-      z.union([z.literal("off"), durationField()]).optional(),
-      "Interval of pings on idle connections.",
-    ),
-    idle: ignored(
-      durationField().optional(),
-      "Closes a connection after this long without a call.",
-    ),
+    keepalive: z
+      .union([z.literal("off"), durationField()], "must be off, or a duration such as 30s")
+      .default("off")
+      .describe(
+        "Interval of pings on a session's connection while it has no calls; one that was lost is made again. Three pings in a row that fail end them for that connection.",
+      ),
+    idle: durationField()
+      .optional()
+      .describe(
+        "Closes a session's connection after this long without a call; the next call opens another, and its answer says that the state is lost. Default: never.",
+      ),
   })
   .prefault({})
   .describe("How long the gateway waits for this backend.");
 
-const restart = z.strictObject({
-  backoffMin: durationField().optional(),
-  backoffMax: durationField().optional(),
-  budget: countField(0).optional(),
-  window: durationField().optional(),
-});
+const restart = z
+  .strictObject({
+    backoffMin: durationField()
+      .prefault("1s")
+      .describe(
+        "Wait before the second restart within the window; the first needs none, each further one waits twice as long.",
+      ),
+    backoffMax: durationField().prefault("60s").describe("Longest wait between two restarts."),
+    budget: countField(0)
+      .default(5)
+      .describe("Restarts of one session's process within the window; after that it rests."),
+    window: durationField()
+      .prefault("10m")
+      .describe("For how long an exit counts against the budget."),
+  })
+  .prefault({})
+  .describe("How the process of a stdio backend is started again after it ended by itself.");
 
 /** One entry of `backends`. Which fields go together is checked in `checks/backends.ts`. */
 export const backendSchema = z.strictObject({
@@ -115,19 +133,22 @@ export const backendSchema = z.strictObject({
     "MCP revision to ask the backend for; `auto` is the newest one.",
   ),
   timeouts,
-  validateArguments: refusing(
-    z.boolean().default(false),
-    [true],
-    "Check arguments against the tool's schema before a call; otherwise the backend answers.",
-  ),
+  validateArguments: z
+    .boolean()
+    .default(false)
+    .describe(
+      "Check arguments against the tool's schema before a call; otherwise the backend answers.",
+    ),
   maxConcurrentCalls: countField(1)
     .optional()
     .describe("Calls in flight at this backend; default `limits.callsPerBackend`."),
-  trustAnnotations: ignored(
-    z.boolean().optional(),
-    "Believe `readOnlyHint` and `idempotentHint` when deciding about a replay.",
-  ),
-  restart: ignored(restart.optional(), "How a stdio backend is restarted."),
+  trustAnnotations: z
+    .boolean()
+    .default(false)
+    .describe(
+      "Believe a tool's `readOnlyHint` and `idempotentHint`: a call that may have run when its connection broke is sent once more.",
+    ),
+  restart,
   type: ignored(z.enum(["entry", ""]).optional(), "Kind of workload in ToolHive."),
   metadata: ignored(z.record(z.string(), z.string()).optional(), "Labels of the backend."),
 });

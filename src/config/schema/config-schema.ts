@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { aggregationSchema } from "./aggregation.ts";
+import { auditSchema } from "./audit.ts";
 import { backendSchema } from "./backends.ts";
 import { compositeToolSchema } from "./composite-tools.ts";
 import { headerNameField, ignored, nonEmptyText, refused } from "./fields.ts";
@@ -11,7 +12,7 @@ import {
   sessionStorageSchema,
 } from "./later.ts";
 import { limitsSchema } from "./limits.ts";
-import { auditSchema, telemetrySchema } from "./observability.ts";
+import { telemetrySchema } from "./observability.ts";
 import { operationalSchema } from "./operational.ts";
 import { outgoingAuthSchema } from "./outgoing-auth.ts";
 import { adminSchema, serverSchema } from "./server.ts";

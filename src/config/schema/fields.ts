@@ -64,17 +64,15 @@ export function refusing<Schema extends z.ZodType>(
   return schema.meta({ description, refusedValues } satisfies SupportMeta & z.GlobalMeta);
 }
 
+const NO_DURATION = "is not a duration; write for example 500ms, 30s, 1m30s or 2h";
+
 /** A duration such as `30s`; read as milliseconds. */
 export function durationField(minMs = 1): z.ZodType<number, string> {
-  const field = z.string().transform((text, context) => {
+  const field = z.string(NO_DURATION).transform((text, context) => {
     const ms = parseDurationMs(text);
-    const fault = ms === undefined ? "is not a duration" : durationFault(ms, minMs);
+    const fault = ms === undefined ? NO_DURATION : durationFault(ms, minMs);
     if (ms !== undefined && fault === undefined) return ms;
-    context.issues.push({
-      code: "custom",
-      input: text,
-      message: `${fault ?? ""}; write for example 500ms, 30s, 1m30s or 2h`,
-    });
+    context.issues.push({ code: "custom", input: text, message: fault ?? "" });
     return z.NEVER;
   });
   return field.meta({ kind: "duration" } satisfies KindMeta & z.GlobalMeta);

@@ -30,6 +30,16 @@ export const limitsSchema = z
     toolsPerBackend: countField(1, 100_000).default(1000).describe("Tools that one backend lists."),
     descriptionBytes: sizeField(16).prefault("16KiB").describe("Description of a capability."),
     schemaBytes: sizeField(16).prefault("64KiB").describe("Schema of a tool."),
+    subSchemas: countField(1, 100_000)
+      .default(2000)
+      .describe(
+        "Schemas inside a tool's schema by which arguments are checked; larger ones are not used.",
+      ),
+    schemaDepth: countField(1, 512)
+      .default(32)
+      .describe(
+        "Nesting of schemas inside a tool's schema by which arguments are checked; deeper ones are not used.",
+      ),
   })
   .prefault({})
   .describe("What the gateway accepts at most, from clients and from backends.");

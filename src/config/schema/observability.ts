@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { ignored, nonEmptyText, refused, refusing, sizeField } from "./fields.ts";
+import { ignored, nonEmptyText, refused } from "./fields.ts";
 
 const texts = z.record(z.string(), z.string());
 
@@ -23,22 +23,4 @@ export const telemetrySchema = ignored(
     })
     .optional(),
   "Traces and metrics.",
-);
-
-/** Records of who did what. */
-export const auditSchema = ignored(
-  z
-    .strictObject({
-      enabled: refusing(z.boolean().optional(), [true], "Whether records are written."),
-      component: z.string().optional(),
-      eventTypes: z.array(z.string()).optional(),
-      excludeEventTypes: z.array(z.string()).optional(),
-      includeRequestData: z.boolean().optional(),
-      includeResponseData: z.boolean().optional(),
-      detectApplicationErrors: z.boolean().optional(),
-      maxDataSize: sizeField().optional(),
-      logFile: z.string().optional(),
-    })
-    .optional(),
-  "Records of who did what.",
 );

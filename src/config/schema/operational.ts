@@ -24,16 +24,18 @@ const failureHandling = z
       .default("best_effort")
       .describe("`fail`: no session starts while a backend cannot."),
     statusReportingInterval: ignored(durationField().optional(), "Reports to Kubernetes."),
-    circuitBreaker: ignored(
-      z
-        .strictObject({
-          enabled: z.boolean().optional(),
-          failureThreshold: countField(1).optional(),
-          timeout: durationField(1000).optional(),
-        })
-        .optional(),
-      "Fails fast while a backend fails.",
-    ),
+    circuitBreaker: z
+      .strictObject({
+        enabled: z.boolean().default(true).describe("Whether failing backends are left alone."),
+        failureThreshold: countField(1)
+          .default(5)
+          .describe("Failures in a row after which calls fail at once instead of being tried."),
+        timeout: durationField(1000)
+          .prefault("60s")
+          .describe("How long until one call or probe is let through to see."),
+      })
+      .prefault({})
+      .describe("Fails fast while a backend fails; shared by all sessions."),
   })
   .prefault({})
   .describe("What happens when backends fail.");
@@ -41,17 +43,32 @@ const failureHandling = z
 const sessions = z
   .strictObject({
     idleTtl: durationField().prefault("30m").describe("Ends a session after this long unused."),
+    unusedTtl: durationField()
+      .prefault("5m")
+      .describe("Ends a session after this long if its client asked for nothing but `initialize`."),
     absoluteTtl: durationField().prefault("24h").describe("Ends a session after this long."),
     maxSessions: countField(1)
       .optional()
       .describe("Sessions of this process; default `TOOLHIVE_MAX_SESSIONS`, else 1000."),
-    maxSessionsPerIdentity: ignored(countField(1).optional(), "Sessions of one identity."),
+    maxSessionsPerIdentity: countField(1)
+      .default(10)
+      .describe("Sessions of one identified client. Anonymous clients are not told apart."),
+    evictIdleAfter: durationField()
+      .prefault("5m")
+      .describe(
+        "At `maxSessions`, a new session may take the place of one that was unused for this long.",
+      ),
     startDeadline: durationField()
       .prefault("5s")
       .describe("How long the answer to `initialize` waits for backends; late ones join later."),
     drainDeadline: durationField()
       .prefault("25s")
       .describe("How long calls in flight may take when a session or the gateway ends."),
+    shutdownGrace: durationField(0)
+      .prefault("5s")
+      .describe(
+        "How long everything is served after SIGTERM, with `/readyz` at 503, so that balancers turn away first.",
+      ),
     livenessMaxAge: ignored(durationField().optional(), "Age of what is known from a store."),
     maxBackendStartConcurrency: countField(1)
       .default(10)

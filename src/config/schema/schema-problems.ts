@@ -45,7 +45,7 @@ function describeIssue(
     case "unrecognized_keys":
       return issue.keys.map((key) => unknownField(path, key));
     case "invalid_type":
-      return [problem(path, wrongKind(issue.expected, value))];
+      return [problem(path, wrongKind(issue, value))];
     case "invalid_value":
       return [wrongChoice(path, issue.values, secretPaths.has(pathText(path)) ? undefined : value)];
     case "invalid_key":
@@ -66,8 +66,11 @@ function unknownField(path: ConfigPath, key: string): Finding {
   return problem([...path, key], "is not a known field", didYouMean(key, known));
 }
 
-function wrongKind(expected: string, value: unknown): string {
+function wrongKind(issue: z.core.$ZodIssueInvalidType, value: unknown): string {
+  const { expected, message } = issue;
   const right = ARTICLES.get(expected) ?? expected;
+  // A field that knows better than its type what would be right says so.
+  if (value !== undefined && !message.startsWith("Invalid input")) return message;
   if (value === undefined) return `is missing; ${right} belongs here`;
   return `must be ${right}, but ${kindOf(value)} stands here`;
 }

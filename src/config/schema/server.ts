@@ -39,6 +39,12 @@ export const serverSchema = z
       .describe(
         "Also serve clients that only know HTTP+SSE of 2024-11-05, on `/sse` and `/messages`.",
       ),
+    workers: z
+      .union([countField(1, 64), z.literal("auto")])
+      .default(1)
+      .describe(
+        "Processes of `vmcp serve` that share the sessions; `auto` is one per core. An embedded gateway is always one.",
+      ),
     tls: refused(
       z.strictObject({ certPath: nonEmptyText(), keyPath: nonEmptyText() }).optional(),
       "Certificate and key of the listener; put a TLS proxy in front instead.",

@@ -19,6 +19,8 @@ export interface SseClientsOptions extends Omit<PipedSessionOptions, "identity">
   readonly streamBufferBytes: number;
   /** A stream on which no session is asked for within this time is closed. Default 60 s. */
   readonly openingDeadlineMs?: number;
+  /** Makes the name of a stream, by which clients post to it. Default: a random UUID. */
+  readonly mintId?: () => string;
 }
 
 /** Where a client of 2024-11-05 opens its stream, and where it posts what it has to say. */
@@ -98,9 +100,11 @@ export class SseClients {
   }
 
   #open(response: ServerResponse, identity: Identity): void {
-    const id = randomUUID();
+    const id = this.#options.mintId?.() ?? randomUUID();
     const pipe = createPipe(response, this.#options.streamBufferBytes);
-    const session = new PipedSession(pipe, { ...this.#options, identity });
+    const { remoteAddress } = response.req.socket;
+    const options = { ...this.#options, identity, address: remoteAddress };
+    const session = new PipedSession(pipe, options);
     this.#clients.set(id, { identity, session, pipe });
     const deadline = DEADLINES.add(this.#options.openingDeadlineMs ?? OPENING_DEADLINE_MS, () => {
       if (!session.isOpened) response.end();

@@ -23,6 +23,9 @@ const MAX_STREAMS = 64;
 /** How long a client waits before it comes back for a stream that was cut. */
 const RETRY_MS = 1_000;
 
+/** The same, at least, for a stream that ends because the gateway stops. */
+const COME_BACK_MS = 5_000;
+
 export const EVENT_STREAM_HEADERS = {
   "content-type": "text/event-stream",
   "cache-control": "no-cache, no-transform",
@@ -115,15 +118,21 @@ export class EventLog {
     this.#sweepLater();
   }
 
-  /** What nobody asks for is forgotten too. */
+  /** What nobody asks for is forgotten too. The wait must not keep the log, and with it a session that has ended. */
   #sweepLater(): void {
     if (this.#isSweepDue || this.#kept.length === 0) return;
     this.#isSweepDue = true;
+    const log = new WeakRef(this);
     DEADLINES.add(this.#limits.ageMs, () => {
-      this.#isSweepDue = false;
-      this.#forgetOld();
-      this.#sweepLater();
+      const living = log.deref();
+      if (living !== undefined) living.#sweep();
     });
+  }
+
+  #sweep(): void {
+    this.#isSweepDue = false;
+    this.#forgetOld();
+    this.#sweepLater();
   }
 
   #boundStreams(): void {
@@ -219,6 +228,13 @@ export class EventStream {
     return this.#response?.write(bytes) ?? true;
   }
 
+  /** As `end`, for a stream that its client wants to go on: where the gateway stops, it says when to come back. */
+  endEarly(): void {
+    const { isPriming, streams } = this.#log.options;
+    if (isPriming && streams.isStopping) this.#response?.write(`retry: ${comeBackMs()}\n\n`);
+    this.end();
+  }
+
   /** Nothing follows; what was sent can still be asked for again. */
   end(): void {
     this.isEnded = true;
@@ -237,6 +253,11 @@ export class EventStream {
       if (!this.isEnded) this.#listener.cut();
     });
   }
+}
+
+/** After a restart not all clients should be back at the same moment. */
+function comeBackMs(): number {
+  return COME_BACK_MS + Math.floor(Math.random() * COME_BACK_MS);
 }
 
 const EVENT_ID = /^([0-9a-z]{1,12})-(\d{1,15})$/;

@@ -50,7 +50,7 @@ function openStream(session: EdgeSession, events: EventLog, response: ServerResp
       stream.write(message);
       return true;
     },
-    end: () => stream?.end(),
+    end: () => stream?.endEarly(),
   };
   const listener: StreamListener = {
     drained: () => attached?.flush(),

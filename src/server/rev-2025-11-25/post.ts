@@ -15,7 +15,8 @@ import { AnswerWriter, type AnswerOptions } from "../answer-writer.ts";
 import { readBody } from "../body.ts";
 import { refuse } from "../http-errors.ts";
 import { serveBatch } from "../rev-2025-03-26/batch.ts";
-import { requireAcceptsBoth, requireJsonBody } from "../media-types.ts";
+import { writeLoneAnswer } from "../lone-answer.ts";
+import { requireAcceptsAnswer, requireAcceptsBoth, requireJsonBody } from "../media-types.ts";
 import type { EventLog } from "./event-log.ts";
 import type { EventLogs } from "./event-logs.ts";
 import {
@@ -50,7 +51,7 @@ export async function handlePost(
     if (message.kind === "request" || message.kind === "invalid") idJson = message.idJson;
     checkVersionHeader(request);
     if (message.kind === "request" && isOpening(message, request)) {
-      requireAcceptsBoth(request);
+      requireAcceptsAnswer(request);
       await initialize(message, response, identity, options);
       return;
     }
@@ -58,9 +59,11 @@ export async function handlePost(
     const session =
       findLiveSession(options.sessions, request, identity) ??
       (await findSession(options.sessions, request, identity));
-    requireAcceptsBoth(request);
-    if (message.kind === "batch") serveBatch(session, body, response, options);
-    else serve(session, message, response, options);
+    requireAcceptsAnswer(request);
+    if (message.kind === "batch") {
+      requireAcceptsBoth(request);
+      serveBatch(session, body, response, options);
+    } else serve(session, message, response, options);
   } catch (error) {
     await refuse(request, response, asRefusal(error), { ...options, idJson });
   }
@@ -83,7 +86,7 @@ function serve(
       const writer = new AnswerWriter(response, message.idJson, events, options);
       const reply = serveRequest(session, message, writer);
       if (reply.kind === "exchange") writer.follow(reply.exchange);
-      else writeJson(response, reply.bytes);
+      else writeLoneAnswer(response, reply.bytes);
       return;
     }
     case "notification":
@@ -108,16 +111,12 @@ async function initialize(
   response.on("close", () => {
     gone.abort(new VmcpError("cancelled", "The client went away before its session was there"));
   });
-  const session = await openSession(sessions, message, identity, gone.signal);
+  const { remoteAddress: address } = response.req.socket;
+  const opening = { signal: gone.signal, address };
+  const session = await openSession(sessions, message, identity, opening);
   response.setHeader("mcp-session-id", session.id);
   const result = JSON.stringify(initializeResult(session, serverInfo));
-  writeJson(response, encodeResult(message.idJson, result));
-}
-
-function writeJson(response: ServerResponse, bytes: Buffer): void {
-  response
-    .writeHead(200, { "content-type": "application/json", "content-length": bytes.length })
-    .end(bytes);
+  writeLoneAnswer(response, encodeResult(message.idJson, result));
 }
 
 function accepted(response: ServerResponse): void {

@@ -10,12 +10,13 @@ import type { EdgeSession } from "../../session/edge-session.ts";
 /** What the endpoint needs of the session manager. */
 export interface EdgeSessions {
   /** A new id, or "" where the store refuses. */
-  generate(): Promise<string>;
+  generate(identity: Identity): Promise<string>;
   createSession(
     id: string,
     request: {
       readonly identity: Identity;
       readonly client: ClientProfile;
+      readonly endsUnused: boolean;
       readonly signal: AbortSignal;
     },
   ): Promise<EdgeSession>;
@@ -23,6 +24,13 @@ export interface EdgeSessions {
   /** Waits for a session that is being made; rejects with `session_not_found` for any other. */
   whenReady(id: string): Promise<EdgeSession>;
   terminate(id: string): Promise<unknown>;
+}
+
+export interface OpeningOptions {
+  /** The client is gone. */
+  readonly signal: AbortSignal;
+  /** Where the client is; absent for one that is not on the network. */
+  readonly address?: string | undefined;
 }
 
 /**
@@ -33,18 +41,23 @@ export async function openSession(
   sessions: EdgeSessions,
   request: InboundRequest,
   identity: Identity,
-  signal: AbortSignal,
+  { signal, address }: OpeningOptions,
 ): Promise<EdgeSession> {
   if (request.hasBadParams) throw new VmcpError("invalid_params", '"params" must be an object');
-  const client = readClientProfile(request.params);
-  const id = await sessions.generate();
+  const client = {
+    ...readClientProfile(request.params),
+    ...(address !== undefined && { address }),
+  };
+  const id = await sessions.generate(identity);
   if (id === "") {
     throw new VmcpError("store_unavailable", "No session can be stored at the moment", {
       retryAfterSeconds: 30,
     });
   }
   try {
-    const session = await sessions.createSession(id, { identity, client, signal });
+    // Many who say hello are health checks, or programs that end at once.
+    const asked = { identity, client, endsUnused: true, signal };
+    const session = await sessions.createSession(id, asked);
     signal.throwIfAborted();
     return session;
   } catch (error) {

@@ -49,6 +49,24 @@ test("backends[].timeouts.call: ends a call that is not answered, and tells the 
   await expect.poll(() => ledger.ledger.cancellations, PATIENTLY).toHaveLength(1);
 });
 
+// [spec:lifecycle-18]
+test("backends[].timeouts.tools: ends calls of the tool that it names, by the backend's own name, and no other's", async () => {
+  await using ledger = await startHttpLedger();
+  await using gateway = await startKnobs({
+    backends: [{ name: "b1", url: ledger.url, timeouts: { tools: { hang: "100ms" } } }],
+    aggregation: { tools: [{ workload: "b1", overrides: { hang: { name: "patience" } } }] },
+  });
+  const session = await openRawSession(gateway.url);
+
+  const [hung, waited] = await Promise.all([
+    call(session, "patience"),
+    call(session, "slow", { ms: 400 }),
+  ]);
+
+  expect(hung.error?.data).toMatchObject({ kind: "backend_timeout", backend: "b1" });
+  expect(waited).toMatchObject({ result: { content: [{ text: "waited 400 ms" }] } });
+});
+
 test("backends[].timeouts.callMax: ends a call however much progress it reports", async () => {
   await using ledger = await startHttpLedger();
   await using gateway = await startKnobs({

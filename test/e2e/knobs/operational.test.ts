@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
-import { startHttpLedger } from "../../support/ledger-backend.ts";
-import { openRawSession, postMessage } from "../../support/raw-client.ts";
+import { startHttpLedger, type HttpLedger } from "../../support/ledger-backend.ts";
+import { openRawSession, postMessage, type RawSession } from "../../support/raw-client.ts";
+import type { LedgerBackend } from "../../support/scripted-backend.ts";
 import { startVmcp } from "../../support/vmcp-process.ts";
 import {
   backendStatusOf,
@@ -11,6 +12,10 @@ import {
   startKnobs,
   PATIENTLY,
 } from "./knob-gateway.ts";
+
+function pingsOf({ ledger }: LedgerBackend): number {
+  return ledger.messages.filter(({ method }) => method === "ping").length;
+}
 
 const UNREACHED = { backends: [{ name: "b1", url: "http://127.0.0.1:1/mcp" }] };
 
@@ -74,9 +79,9 @@ test("operational.failureHandling.healthCheckInterval: is how often a backend is
   await using usual = await startKnobs({ backends: [{ name: "b1", url: seldom.url }] });
   await Promise.all([quick.vmcp.probed(), usual.vmcp.probed()]);
 
-  await expect.poll(() => often.initializeCount, PATIENTLY).toBeGreaterThan(3);
+  await expect.poll(() => pingsOf(often), PATIENTLY).toBeGreaterThan(3);
 
-  expect(seldom.initializeCount).toBe(1);
+  expect(pingsOf(seldom)).toBe(0);
 });
 
 test.for([
@@ -113,7 +118,7 @@ test("operational.failureHandling.healthCheckTimeout: gives up a probe that is n
   await using patient = await start("10m");
   await Promise.all([quick.vmcp.probed(), patient.vmcp.probed()]);
 
-  ledger.change({ initialize: "hang" });
+  ledger.change({ ping: "hang" });
   await expect
     .poll(async () => (await backendStatusOf(quick)).state, PATIENTLY)
     .not.toBe("healthy");
@@ -138,4 +143,74 @@ test("operational.failureHandling.partialFailureMode: fail refuses sessions whil
   expect(refused.status).toBe(503);
   expect(refused.text).toContain('Backend \\"b1\\"');
   expect(refused.headers["mcp-session-id"]).toBeUndefined();
+});
+
+/** A gateway whose one backend answers every call with 500 from now on, and a session with it. */
+async function startFailing(
+  ledger: HttpLedger,
+  circuitBreaker: { enabled?: boolean; failureThreshold?: number; timeout?: string },
+) {
+  const gateway = await startKnobs({
+    backends: [{ name: "b1", url: ledger.url }],
+    operational: { failureHandling: { circuitBreaker } },
+  });
+  await gateway.vmcp.probed();
+  const session = await openRawSession(gateway.url);
+  ledger.change({ refuseWithStatus: 500 });
+  return { gateway, session };
+}
+
+async function kindsOf(session: RawSession, calls: number): Promise<readonly unknown[]> {
+  const kinds: unknown[] = [];
+  for (let index = 0; index < calls; index += 1) {
+    // Each call comes after the failure of the one before.
+    // oxlint-disable-next-line no-await-in-loop
+    const { error } = await call(session, "count");
+    kinds.push(error?.data?.["kind"]);
+  }
+  return kinds;
+}
+
+test("operational.failureHandling.circuitBreaker.enabled: false tries a failing backend again and again", async () => {
+  await using ledger = await startHttpLedger();
+  const careful = await startFailing(ledger, {});
+  await using _one = careful.gateway;
+  const afterFive = (await kindsOf(careful.session, 6)).at(-1);
+  ledger.change({ refuseWithStatus: undefined });
+  const stubborn = await startFailing(ledger, { enabled: false });
+  await using _two = stubborn.gateway;
+
+  const alwaysTried = new Set(await kindsOf(stubborn.session, 8));
+
+  expect(afterFive).toBe("backend_unreachable");
+  expect(alwaysTried).toEqual(new Set(["backend_http_5xx"]));
+});
+
+test("operational.failureHandling.circuitBreaker.failureThreshold: is after how many failures calls fail at once", async () => {
+  await using ledger = await startHttpLedger();
+  const { gateway, session } = await startFailing(ledger, { failureThreshold: 2 });
+  await using _gateway = gateway;
+
+  const kinds = await kindsOf(session, 4);
+
+  expect(kinds).toEqual([
+    "backend_http_5xx",
+    "backend_http_5xx",
+    "backend_unreachable",
+    "backend_unreachable",
+  ]);
+});
+
+test("operational.failureHandling.circuitBreaker.timeout: is how long a failing backend is left alone", async () => {
+  await using ledger = await startHttpLedger();
+  const { gateway, session } = await startFailing(ledger, { failureThreshold: 1, timeout: "10m" });
+  await using _gateway = gateway;
+
+  await kindsOf(session, 1);
+  const { error } = await call(session, "count");
+
+  // Up to a tenth is added at random.
+  const seconds = Number(error?.data?.["retryAfterSeconds"]);
+  expect(seconds).toBeGreaterThan(590);
+  expect(seconds).toBeLessThanOrEqual(660);
 });

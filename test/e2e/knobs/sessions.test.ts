@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import { startHttpLedger, type HttpLedger } from "../../support/ledger-backend.ts";
 import { waitFor } from "../../support/quiescence.ts";
-import { openRawSession, postMessage } from "../../support/raw-client.ts";
+import { openRawSession, postMessage, sendRaw } from "../../support/raw-client.ts";
+import { startVmcp } from "../../support/vmcp-process.ts";
 import {
   clientGreetings,
   INITIALIZE,
@@ -44,6 +45,84 @@ test("operational.sessions.absoluteTtl: ends a session however busy it is", asyn
 
   await waitFor(() => ledger.openSessions === 0);
   expect((await session.post(PING)).status).toBe(404);
+});
+
+test("operational.sessions.unusedTtl: ends a session that nothing was asked of, and no other", async () => {
+  await using ledger = await startHttpLedger();
+  await using gateway = await startKnobs({
+    backends: [{ name: "b1", url: ledger.url }],
+    operational: { sessions: { unusedTtl: "300ms" } },
+  });
+  const silent = await openRawSession(gateway.url);
+  const asking = await openRawSession(gateway.url);
+  await asking.request("tools/list");
+
+  await waitFor(() => gateway.vmcp.sessions.sessionCount === 1);
+
+  expect((await silent.post(PING)).status).toBe(404);
+  expect((await asking.post(PING)).status).toBe(200);
+});
+
+test("operational.sessions.evictIdleAfter: makes room for a new session where one was unused for long", async () => {
+  await using ledger = await startHttpLedger();
+  const start = async (evictIdleAfter: string) =>
+    startKnobs({
+      backends: [{ name: "b1", url: ledger.url }],
+      operational: { sessions: { maxSessions: 1, evictIdleAfter } },
+    });
+  await using strict = await start("10m");
+  await using loose = await start("20ms");
+  const [kept, evicted] = [await openRawSession(strict.url), await openRawSession(loose.url)];
+
+  await expect
+    .poll(async () => (await postMessage(loose.url, INITIALIZE)).status, PATIENTLY)
+    .toBe(200);
+
+  expect((await evicted.post(PING)).status).toBe(404);
+  expect((await postMessage(strict.url, INITIALIZE)).status).toBe(503);
+  expect((await kept.post(PING)).status).toBe(200);
+});
+
+test("operational.sessions.maxSessionsPerIdentity: refuses one more of an identified client", async () => {
+  const alice = { kind: "verified", issuer: "https://idp", subject: "alice" } as const;
+  await using ledger = await startHttpLedger();
+  await using gateway = await startKnobs({
+    backends: [{ name: "b1", url: ledger.url }],
+    operational: { sessions: { maxSessionsPerIdentity: 1 } },
+  });
+  const first = await gateway.vmcp.openSession(alice);
+
+  await expect(gateway.vmcp.openSession(alice)).rejects.toMatchObject({
+    code: "too_many_sessions",
+    retryAfterSeconds: 30,
+  });
+
+  await gateway.vmcp.openSession({ ...alice, subject: "bob" });
+  await gateway.vmcp.sessions.terminate(first.id);
+  await gateway.vmcp.openSession(alice);
+  expect(gateway.vmcp.sessions.sessionCount).toBe(2);
+});
+
+test("operational.sessions.shutdownGrace: is how long SIGTERM leaves everything served", async () => {
+  await using ledger = await startHttpLedger();
+  const start = async (shutdownGrace: string) =>
+    startVmcp({
+      config: {
+        backends: [{ name: "b1", url: ledger.url }],
+        operational: { sessions: { shutdownGrace } },
+      },
+    });
+  await using hasty = await start("0s");
+  await using patient = await start("10m");
+  process.kill(patient.pid, "SIGTERM");
+
+  const { code } = await hasty.stop("SIGTERM");
+
+  expect(code).toBe(0);
+  await expect
+    .poll(async () => (await sendRaw(`${patient.origin}/readyz`)).status, PATIENTLY)
+    .toBe(503);
+  expect((await postMessage(patient.url, INITIALIZE)).status).toBe(200);
 });
 
 test("operational.sessions.maxSessions: refuses one more with 503 until there is room", async () => {

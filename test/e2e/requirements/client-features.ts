@@ -1,4 +1,4 @@
-import { elsewhere, must, open, page, should, type Requirement } from "./requirement.ts";
+import { elsewhere, must, page, should, type Requirement } from "./requirement.ts";
 
 /** What backends ask of clients: sampling, elicitation, roots. */
 export const CLIENT_FEATURES: readonly Requirement[] = [
@@ -16,14 +16,11 @@ export const CLIENT_FEATURES: readonly Requirement[] = [
       "both",
       "A request with tools reaches only clients that declared sampling.tools.",
     ),
-    open(
-      "a backend knows what the client declared; one that asks for context all the same is let through, because many do and clients may ignore it",
-      should(
-        "sampling-3",
-        "#capabilities",
-        "client",
-        "A request to include context reaches only clients that declared sampling.context.",
-      ),
+    should(
+      "sampling-3",
+      "#capabilities",
+      "client",
+      "A request to include context reaches only clients that declared sampling.context.",
     ),
     should(
       "sampling-4",

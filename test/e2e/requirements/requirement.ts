@@ -9,8 +9,11 @@ export interface Requirement {
   readonly level: "MUST" | "SHOULD";
   readonly side: Side;
   readonly sentence: string;
-  /** Why no test shows it: `open` is not met yet, `elsewhere` belongs to a part of its own that is still to come. */
-  readonly status?: "open" | "elsewhere";
+  /**
+   * Why it does not hold as it stands: a `deviation` is a decision, and a test shows what holds instead; what is
+   * `elsewhere` belongs to a part of its own that is still to come, and no test shows it.
+   */
+  readonly status?: "deviation" | "elsewhere";
   readonly reason?: string;
 }
 
@@ -33,9 +36,9 @@ export function should(...[id, place, side, sentence]: Entry): Requirement {
   return { id, place, level: "SHOULD", side, sentence };
 }
 
-/** Not met yet. */
-export function open(reason: string, requirement: Requirement): Requirement {
-  return { ...requirement, status: "open", reason };
+/** Not followed on purpose; `reason` says what holds instead and why. */
+export function deviation(reason: string, requirement: Requirement): Requirement {
+  return { ...requirement, status: "deviation", reason };
 }
 
 /** Belongs to a part that does not exist yet. */

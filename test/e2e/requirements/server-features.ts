@@ -1,4 +1,4 @@
-import { elsewhere, must, open, page, should, type Requirement } from "./requirement.ts";
+import { deviation, elsewhere, must, page, should, type Requirement } from "./requirement.ts";
 
 const POLICY = "who may use what is a part of its own (policy/)";
 const LIMITS = "limits on the rate of requests are a part of their own (limits/)";
@@ -24,14 +24,11 @@ export const SERVER_FEATURES: readonly Requirement[] = [
       "backend",
       "Annotations of a tool are not trusted: they do not make a call that may have run run again.",
     ),
-    open(
-      "what a backend lists passes as it is, a tool without a proper schema included",
+    deviation(
+      "what a backend lists passes as it is, a tool without a proper schema included: its calls work, and nothing is made up",
       must("tools-8", "#tool", "client", "The input schema of every tool is a JSON Schema object."),
     ),
-    elsewhere(
-      "belongs to the checking of arguments (validateArguments), which is still to come",
-      must("tools-9", "#security-considerations", "client", "Inputs of tools are validated."),
-    ),
+    must("tools-9", "#security-considerations", "client", "Inputs of tools are validated."),
     elsewhere(
       POLICY,
       must("tools-10", "#security-considerations", "client", "Access is controlled."),
@@ -60,8 +57,8 @@ export const SERVER_FEATURES: readonly Requirement[] = [
       "client",
       "A change of the list of resources is told.",
     ),
-    open(
-      "an unknown resource is answered by -32602, as the answer contract says of every unknown name",
+    deviation(
+      "an unknown resource is answered by -32602 like every other unknown name, as later revisions of MCP have it",
       should(
         "resources-3",
         "#error-handling",

@@ -1,4 +1,4 @@
-import { must, open, page, should, type Requirement } from "./requirement.ts";
+import { must, page, should, type Requirement } from "./requirement.ts";
 
 /** Requests whose results are fetched later (experimental in the revision). */
 export const TASKS: readonly Requirement[] = page(
@@ -34,10 +34,7 @@ export const TASKS: readonly Requirement[] = page(
     "both",
     "Where tasks are not declared, what a request says of them is ignored.",
   ),
-  open(
-    "ids pass unchanged: of two backends that use the same id the first keeps it",
-    must("tasks-7", "#task-id-requirements", "client", "Task ids are unique over all backends."),
-  ),
+  must("tasks-7", "#task-id-requirements", "client", "Task ids are unique over all backends."),
   must("tasks-8", "#result-retrieval", "client", "A task-augmented request is answered by a task."),
   must("tasks-9", "#result-retrieval", "client", "tasks/result waits for the end of the task."),
   must(
@@ -50,7 +47,7 @@ export const TASKS: readonly Requirement[] = page(
     "tasks-11",
     "#associating-task-related-messages",
     "both",
-    "What names a task in _meta passes as it is.",
+    "What names a task in _meta names the same task on the other side.",
   ),
   must(
     "tasks-12",
@@ -58,10 +55,7 @@ export const TASKS: readonly Requirement[] = page(
     "both",
     "The taskId of the parameters counts, whatever _meta says.",
   ),
-  open(
-    "the tasks of several backends are listed as one page",
-    should("tasks-13", "#task-listing", "client", "tasks/list is paged."),
-  ),
+  should("tasks-13", "#task-listing", "client", "tasks/list is paged."),
   must(
     "tasks-14",
     "#task-listing",

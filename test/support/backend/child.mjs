@@ -73,6 +73,10 @@ const tools = {
     input.pause();
     result(message.id);
   },
+  stopReadingAndExit: () => {
+    input.pause();
+    setTimeout(() => process.exit(3), 100);
+  },
   closeInput: (message) => {
     process.stdin.destroy();
     closeSync(0);
