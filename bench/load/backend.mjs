@@ -1,89 +1,118 @@
-// A stand-in MCP backend that costs as little as one can: streamable HTTP with sessions, on node:http.
-//   node backend.mjs [--port 0] [--answers json|sse]
-// Tools: echo {text} → the text; big {bytes} → a text of that size; swallow {text} → the text's length.
+// A stand-in MCP backend that costs as little as one can: streamable HTTP with sessions on node:http, or stdio.
+//   node backend.mjs [--port 0] [--tools 0] [--stdio]
+// Tools: echo {text} → the text; big {bytes} → a text of that size; swallow {text} → the text's length; stream {text} →
+// the text as an event; steps {count} → so many progress notifications before the number. --tools adds others to the list.
+// Any path is served; under /after-35-ms/… `initialize` takes that long. GET /figures tells what it was asked.
 import { randomUUID } from "node:crypto";
 import { createServer } from "node:http";
+import process from "node:process";
+import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { listenAndSay } from "./listen.mjs";
+import { createStandIn } from "./stand-in.mjs";
 
 const { values: options } = parseArgs({
   options: {
     port: { type: "string", default: "0" },
-    answers: { type: "string", default: "json" },
+    tools: { type: "string", default: "0" },
+    stdio: { type: "boolean", default: false },
   },
 });
-
-const TOOLS = [
-  ["echo", "Returns its text.", { text: { type: "string" } }],
-  ["big", "Returns a text of the given size.", { bytes: { type: "integer" } }],
-  ["swallow", "Returns the length of its text.", { text: { type: "string" } }],
-].map(([name, description, properties]) => ({
-  name,
-  description,
-  inputSchema: { type: "object", properties },
-}));
-
-const RUN = new Map([
-  ["echo", ({ text }) => text],
-  ["big", ({ bytes }) => "x".repeat(bytes)],
-  ["swallow", ({ text }) => String(text.length)],
-]);
-
+const standIn = createStandIn(Number(options.tools));
 const sessions = new Set();
+const figures = { initializes: 0, lists: 0, calls: 0, starting: 0, peakStarting: 0 };
 
-const server = createServer(
-  { keepAliveTimeout: 600_000, requestTimeout: 0 },
-  (request, response) => {
-    const sessionId = request.headers["mcp-session-id"];
-    if (request.method === "POST") {
-      const chunks = [];
-      request.on("data", (chunk) => chunks.push(chunk));
-      request.on("end", () => post(sessionId, JSON.parse(Buffer.concat(chunks)), response));
+if (options.stdio) serveStdio();
+else
+  listenAndSay(
+    createServer({ keepAliveTimeout: 600_000, requestTimeout: 0 }, serve),
+    options.port,
+    "backend",
+  );
+
+function serveStdio() {
+  createInterface({ input: process.stdin }).on("line", (line) => {
+    const message = JSON.parse(line);
+    if (message.id === undefined) return;
+    if (message.method === "initialize") {
+      say(standIn.initialize(message));
       return;
     }
-    // No stream of our own: nothing is ever sent outside a call.
-    if (request.method === "GET") refuse(response, 405);
-    else if (sessions.delete(sessionId)) response.writeHead(200, { "content-length": 0 }).end();
-    else refuse(response, 404);
-  },
-);
-listenAndSay(server, options.port, "backend");
-
-function post(sessionId, message, response) {
-  if (message.method === "initialize") {
-    const id = randomUUID();
-    sessions.add(id);
-    answer(response, message.id, { result: greeting(message.params) }, { "mcp-session-id": id });
-  } else if (!sessions.has(sessionId)) refuse(response, sessionId === undefined ? 400 : 404);
-  else if (message.id === undefined) response.writeHead(202).end();
-  else answer(response, message.id, outcomeOf(message), {});
+    for (const text of standIn.progress(message)) say(text);
+    say(standIn.answer(message));
+  });
 }
 
-function greeting({ protocolVersion }) {
-  return {
-    protocolVersion,
-    capabilities: { tools: {} },
-    serverInfo: { name: "stand-in", version: "1.0.0" },
-  };
+function say(text) {
+  process.stdout.write(`${text}\n`);
 }
 
-function outcomeOf({ method, params }) {
-  if (method === "ping") return { result: {} };
-  if (method === "tools/list") return { result: { tools: TOOLS } };
-  if (method !== "tools/call") return { error: { code: -32_601, message: "Method not found" } };
-  const run = RUN.get(params.name);
-  if (run === undefined)
-    return { error: { code: -32_602, message: `Unknown tool: ${params.name}` } };
-  return { result: { content: [{ type: "text", text: run(params.arguments) }] } };
-}
-
-function answer(response, id, outcome, headers) {
-  const text = JSON.stringify({ jsonrpc: "2.0", id, ...outcome });
-  if (options.answers === "sse") {
-    response.writeHead(200, { ...headers, "content-type": "text/event-stream" });
-    response.end(`event: message\ndata: ${text}\n\n`);
+function serve(request, response) {
+  if (request.method === "POST") {
+    const chunks = [];
+    request.on("data", (chunk) => chunks.push(chunk));
+    request.on("end", () => post(request, JSON.parse(Buffer.concat(chunks)), response));
     return;
   }
+  const sessionId = request.headers["mcp-session-id"];
+  if (request.url === "/figures")
+    send(response, JSON.stringify({ ...figures, sessions: sessions.size }));
+  // No stream of our own: nothing is ever sent outside a call.
+  else if (request.method === "GET") refuse(response, 405);
+  else if (sessions.delete(sessionId)) response.writeHead(200, { "content-length": 0 }).end();
+  else refuse(response, 404);
+}
+
+function post({ url, headers }, message, response) {
+  const sessionId = headers["mcp-session-id"];
+  if (message.method === "initialize") start(url, message, response);
+  else if (!sessions.has(sessionId)) refuse(response, sessionId === undefined ? 400 : 404);
+  else if (message.id === undefined) response.writeHead(202).end();
+  else {
+    if (message.method === "tools/list") figures.lists += 1;
+    if (message.method === "tools/call") figures.calls += 1;
+    if (standIn.isStreamed(message))
+      stream(response, standIn.progress(message), standIn.answer(message));
+    else send(response, standIn.answer(message));
+  }
+}
+
+function start(url, message, response) {
+  figures.initializes += 1;
+  figures.starting += 1;
+  figures.peakStarting = Math.max(figures.peakStarting, figures.starting);
+  const finish = () => {
+    figures.starting -= 1;
+    const id = randomUUID();
+    sessions.add(id);
+    send(response, standIn.initialize(message), { "mcp-session-id": id });
+  };
+  const delayMs = Number(/\/after-(\d+)-ms\//.exec(url)?.[1] ?? 0);
+  if (delayMs === 0) finish();
+  else setTimeout(finish, delayMs);
+}
+
+/** One write per event, each in a turn of its own: progress is reported while work goes on, not all at once. */
+function stream(response, notes, answer) {
+  response.writeHead(200, { "content-type": "text/event-stream" });
+  let sent = 0;
+  const next = () => {
+    if (sent === notes.length) {
+      response.end(eventOf(answer));
+      return;
+    }
+    response.write(eventOf(notes[sent]));
+    sent += 1;
+    setImmediate(next);
+  };
+  next();
+}
+
+function eventOf(text) {
+  return `event: message\ndata: ${text}\n\n`;
+}
+
+function send(response, text, headers = {}) {
   const body = Buffer.from(text);
   response.writeHead(200, {
     ...headers,

@@ -6,7 +6,7 @@ const HEAD_END = Buffer.from("\r\n\r\n");
  * One keep-alive HTTP connection on a bare socket, one exchange at a time. An HTTP client would cost the generator more
  * than the gateway costs.
  */
-export class Wire {
+export class HttpWire {
   #url;
   #socket;
   #buffer = Buffer.alloc(0);
@@ -16,8 +16,23 @@ export class Wire {
     this.#url = url;
   }
 
-  /** Sends bytes that make one request; resolves with `{status, sessionId, isEventStream, text}`. */
-  async exchange(request, timeoutMs = 30_000) {
+  /** Posts a message; resolves with `{status, sessionId, isEventStream, text}`. */
+  async post(body, headers = "") {
+    const length = Buffer.byteLength(body);
+    return this.#exchange(`${this.#head("POST", headers)}Content-Length: ${length}\r\n\r\n${body}`);
+  }
+
+  /** Ends the session that the headers name. */
+  async delete(headers) {
+    return this.#exchange(`${this.#head("DELETE", headers)}\r\n`);
+  }
+
+  #head(method, headers) {
+    const { pathname, search, host } = this.#url;
+    return `${method} ${pathname}${search} HTTP/1.1\r\nHost: ${host}\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\n${headers}`;
+  }
+
+  async #exchange(request, timeoutMs = 30_000) {
     if (this.#socket === undefined) await this.#connect();
     return new Promise((resolve, reject) => {
       this.#waiting = { resolve, reject };

@@ -1,107 +1,190 @@
-// Sessions in closed loops against one endpoint. Every answer is checked. Prints one line of JSON.
-//   node loadgen.mjs --url URL [--sessions 64] [--seconds 2] [--warmup 0.5] [--tool echo] [--bytes 200] [--churn] [--pids 1,2]
-// With --churn an answer is a whole life: initialize, initialized, tools/list, one call, DELETE.
-// With --pids (Linux) `cpuMicros` is the CPU time per answer that those processes took in the measured window.
+// Client sessions against one endpoint. Every answer is checked. Prints one line of JSON.
+//   node loadgen.mjs --url URL [--mode calls] [--sessions 64] [--seconds 2] [--warmup 0.5] [--tool echo] [--size 200] [--transport http|sse] [--pids 1,2]
+// Modes, by what one answer is:
+//   calls    tools/call, each session in a closed loop         lists    tools/list, likewise
+//   lives    initialize, initialized, tools/list, one call, DELETE
+//   starts   initialize alone; what is needed around it (initialized, DELETE) is not counted
+//   burst    one initialize of every session, all at once; runs until all are answered
+//   hold     as burst but 32 at a time, and the sessions are left open without a connection
+// With --pids (Linux) `cpuMicros` is the CPU time per answer that those processes took in the measured window, and
+// `waitedShare` how much of it they were ready to run and had no CPU.
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
+import { quantile } from "./figures.mjs";
 import { LoadSession } from "./load-session.mjs";
-import { cpuMicros } from "./processes.mjs";
+import { cpuMicros, waitedMicros } from "./cpu-time.mjs";
 
 const { values: options } = parseArgs({
   options: {
     url: { type: "string" },
+    mode: { type: "string", default: "calls" },
     sessions: { type: "string", default: "64" },
     seconds: { type: "string", default: "2" },
     warmup: { type: "string", default: "0.5" },
     tool: { type: "string", default: "echo" },
-    bytes: { type: "string", default: "200" },
-    churn: { type: "boolean", default: false },
+    size: { type: "string", default: "200" },
+    transport: { type: "string", default: "http" },
     pids: { type: "string", default: "" },
   },
 });
-const bytes = Number(options.bytes);
+const size = Number(options.size);
 const pids = options.pids.split(",").filter(Boolean);
 
+const TEXT = "x".repeat(size);
 const WORK = new Map([
-  ["echo", { args: { text: "x".repeat(bytes) }, expected: "x".repeat(bytes) }],
-  ["big", { args: { bytes }, expected: "x".repeat(bytes) }],
-  ["swallow", { args: { text: "x".repeat(bytes) }, expected: String(bytes) }],
+  ["echo", { args: { text: TEXT }, expected: TEXT }],
+  ["stream", { args: { text: TEXT }, expected: TEXT }],
+  ["big", { args: { bytes: size }, expected: TEXT }],
+  ["swallow", { args: { text: TEXT }, expected: String(size) }],
+  ["steps", { args: { count: size }, expected: String(size), steps: size }],
 ]);
 /** A session that fails waits, so that a gateway that refuses is not flooded. */
 const PAUSE_AFTER_ERROR_MS = 20;
+const HELD_AT_ONCE = 32;
 
 const latenciesMs = [];
 let errors = 0;
 let firstError;
 const phase = { isMeasuring: false, isOver: false };
 
+/** What each session does over and over between its beginning and its end. */
+const LOOPS = new Map([
+  ["calls", { setUp: open, step: (session) => timed(() => session.call()), tearDown: end }],
+  ["lists", { setUp: open, step: (session) => timed(() => session.list()), tearDown: end }],
+  ["lives", { step: live, afterError: close }],
+  ["starts", { step: start, afterError: close }],
+]);
+
 const work = { tool: options.tool, ...WORK.get(options.tool) };
 const sessions = Array.from(
   { length: Number(options.sessions) },
-  () => new LoadSession(new URL(options.url), work),
+  () => new LoadSession(new URL(options.url), work, options.transport),
 );
-if (!options.churn) await Promise.all(sessions.map((session) => session.open()));
-const loops = sessions.map(options.churn ? liveAgainAndAgain : callAgainAndAgain);
-const window = await measure();
-await Promise.all(loops);
-if (!options.churn) await Promise.allSettled(sessions.map((session) => session.end()));
+const loop = LOOPS.get(options.mode);
+const measured = await (loop === undefined ? openAll() : runLoops(loop));
 for (const session of sessions) session.close();
-console.log(JSON.stringify(summary(window)));
+console.log(JSON.stringify(summary(measured)));
 
-async function callAgainAndAgain(session) {
-  while (!phase.isOver) await timed(() => session.call());
+async function runLoops({ setUp, step, tearDown, afterError }) {
+  if (setUp !== undefined) await Promise.all(sessions.map(setUp));
+  const loops = sessions.map(async (session) => {
+    while (!phase.isOver) {
+      const isFine = await guarded(() => step(session));
+      if (!isFine) afterError?.(session);
+    }
+  });
+  const window = await measureWindow();
+  await Promise.all(loops);
+  if (tearDown !== undefined) await Promise.allSettled(sessions.map(tearDown));
+  return window;
 }
 
-async function liveAgainAndAgain(session) {
-  while (!phase.isOver)
-    await timed(
-      async () => {
-        await session.open();
-        await session.call();
-        await session.end();
-      },
-      () => session.close(),
-    );
+async function openAll() {
+  const isHeld = options.mode === "hold";
+  phase.isMeasuring = true;
+  const before = readClocks();
+  const waiting = [...sessions];
+  const openers = Array.from({ length: isHeld ? HELD_AT_ONCE : sessions.length }, async () => {
+    for (let session = waiting.pop(); session !== undefined; session = waiting.pop()) {
+      await guarded(() => timed(() => session.initialize()));
+      if (!isHeld) continue;
+      await guarded(async () => {
+        await session.ready();
+        await session.list();
+      });
+      session.close();
+    }
+  });
+  await Promise.all(openers);
+  const window = clocksSince(before);
+  if (!isHeld) await Promise.allSettled(sessions.map(end));
+  return window;
 }
 
-async function timed(step, afterError = () => {}) {
-  const start = performance.now();
+async function open(session) {
+  await session.open();
+}
+
+async function end(session) {
+  await session.end();
+}
+
+function close(session) {
+  session.close();
+}
+
+async function live(session) {
+  await timed(async () => {
+    await session.open();
+    await session.call();
+    await session.end();
+  });
+}
+
+async function start(session) {
+  await timed(() => session.initialize());
+  await session.ready();
+  await session.end();
+}
+
+async function timed(step) {
+  const startMs = performance.now();
+  await step();
+  if (phase.isMeasuring) latenciesMs.push(performance.now() - startMs);
+}
+
+/** Whether the step went well; if not, it is counted. */
+async function guarded(step) {
   try {
     await step();
-    if (phase.isMeasuring) latenciesMs.push(performance.now() - start);
+    return true;
   } catch (error) {
     errors += 1;
     firstError ??= error.message;
-    afterError();
     await delay(PAUSE_AFTER_ERROR_MS);
+    return false;
   }
 }
 
-async function measure() {
+async function measureWindow() {
   await delay(Number(options.warmup) * 1000);
-  const [start, cpuBefore] = [performance.now(), totalCpuMicros()];
+  const before = readClocks();
   phase.isMeasuring = true;
   await delay(Number(options.seconds) * 1000);
   phase.isMeasuring = false;
   phase.isOver = true;
-  return { seconds: (performance.now() - start) / 1000, cpu: totalCpuMicros() - cpuBefore };
+  return clocksSince(before);
 }
 
 /** Not a number where /proc does not tell, which JSON writes as null. */
-function totalCpuMicros() {
-  return pids.map((pid) => cpuMicros(pid) ?? Number.NaN).reduce((sum, each) => sum + each, 0);
+function readClocks() {
+  return { wallMs: performance.now(), cpu: total(cpuMicros), waited: total(waitedMicros) };
 }
 
-function summary({ seconds, cpu }) {
-  const sorted = latenciesMs.toSorted((left, right) => left - right);
-  const answers = sorted.length;
+function total(read) {
+  return pids.reduce((sum, pid) => sum + (read(pid) ?? Number.NaN), 0);
+}
+
+function clocksSince(before) {
+  const now = readClocks();
+  return {
+    seconds: (now.wallMs - before.wallMs) / 1000,
+    cpu: now.cpu - before.cpu,
+    waited: now.waited - before.waited,
+  };
+}
+
+function summary({ seconds, cpu, waited }) {
+  const answers = latenciesMs.length;
   return {
     answers,
     errors,
     firstError,
     perSecond: answers / seconds,
     cpuMicros: pids.length === 0 ? undefined : cpu / answers,
-    p50Ms: sorted[Math.floor(answers * 0.5)],
-    p99Ms: sorted[Math.floor(answers * 0.99)],
+    waitedShare: pids.length === 0 ? undefined : waited / (seconds * 1e6),
+    p50Ms: quantile(latenciesMs, 0.5),
+    p99Ms: quantile(latenciesMs, 0.99),
+    maxMs: quantile(latenciesMs, 1),
   };
 }

@@ -50,7 +50,7 @@ async function openSession() {
   session.setRequestHandler("tools/call", ({ params }, { mcpReq }) =>
     client.callTool(
       { name: params.name.slice(PREFIX.length), arguments: params.arguments },
-      { signal: mcpReq.signal },
+      { signal: mcpReq.signal, ...progressTo(mcpReq, params) },
     ),
   );
   const transport = new NodeStreamableHTTPServerTransport({
@@ -65,6 +65,17 @@ async function openSession() {
   };
   await session.connect(transport);
   return transport;
+}
+
+/** Hands progress on where the client wants it, with the client's own token. */
+function progressTo(mcpReq, { _meta: meta }) {
+  const progressToken = meta?.progressToken;
+  if (progressToken === undefined) return {};
+  const method = "notifications/progress";
+  return {
+    onprogress: (progress) =>
+      void mcpReq.notify({ method, params: { ...progress, progressToken } }),
+  };
 }
 
 /** Nobody waits for this: a backend that does not answer must not hold the client's DELETE. */

@@ -1,0 +1,143 @@
+import { readFileSync } from "node:fs";
+import process from "node:process";
+import { setTimeout as delay } from "node:timers/promises";
+import type { ProbedVmcp } from "../../test/support/probed-vmcp.ts";
+import {
+  listChildren,
+  openDescriptors,
+  openSockets,
+  zombiesOf,
+} from "../../test/support/quiescence.ts";
+import { sendRaw } from "../../test/support/raw-client.ts";
+
+/** What a gateway held and how it felt at one moment under load. */
+export interface Sample {
+  /** Since the start. */
+  readonly atMs: number;
+  readonly heapBytes: number;
+  readonly rssBytes: number;
+  readonly descriptors: number;
+  readonly sockets: number;
+  readonly children: number;
+  readonly zombies: number;
+  readonly loopDelayP99Ms: number;
+  /** Share of the time since the sample before in which the gateway was ready to run and had no CPU. */
+  readonly stolenShare: number;
+}
+
+/** How long the gateway's and our own main thread were ready to run and waited for a CPU, so far. */
+export function stolenMsOf(pid: number): number {
+  return waitedMs(pid) + waitedMs(process.pid);
+}
+
+/** Looks at the gateway every `everyMs` until the signal, after a collection. */
+export async function takeSamples(
+  gateway: ProbedVmcp,
+  everyMs: number,
+  signal: AbortSignal,
+  onSample: (sample: Sample) => void,
+): Promise<void> {
+  const startMs = performance.now();
+  let stolen = waitedMs(gateway.pid);
+  let lastMs = startMs;
+  while (!signal.aborted) {
+    // Samples follow one another.
+    // oxlint-disable-next-line no-await-in-loop
+    await delay(everyMs, undefined, { signal }).catch(() => {});
+    if (signal.aborted) return;
+    // oxlint-disable-next-line no-await-in-loop
+    const { heapBytes, rssBytes, loopDelayP99Ms } = await gateway.report();
+    const nowMs = performance.now();
+    const stolenNow = waitedMs(gateway.pid);
+    onSample({
+      atMs: nowMs - startMs,
+      heapBytes,
+      rssBytes,
+      loopDelayP99Ms,
+      descriptors: openDescriptors(gateway.pid),
+      sockets: openSockets(gateway.pid).length,
+      children: listChildren(gateway.pid).length,
+      zombies: zombiesOf(gateway.pid).length,
+      stolenShare: (stolenNow - stolen) / (nowMs - lastMs),
+    });
+    stolen = stolenNow;
+    lastMs = nowMs;
+  }
+}
+
+export interface HealthTally {
+  asked: number;
+  slowestMs: number;
+  /** Answers that were later than `MAX_HEALTH_MS` by the gateway's own doing, or missing. One sentence each. */
+  readonly bad: string[];
+}
+
+const MAX_HEALTH_MS = 250;
+const HEALTH_EVERY_MS = 1_000;
+
+/** Asks for `/health` every second until the signal. Time without a CPU is not counted against the gateway. */
+export async function watchHealth(
+  { origin, pid }: ProbedVmcp,
+  tally: HealthTally,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    const startMs = performance.now();
+    const stolenBefore = stolenMsOf(pid);
+    // One question after the other.
+    // oxlint-disable-next-line no-await-in-loop
+    const status = await sendRaw(`${origin}/health`).then(
+      (answer) => answer.status,
+      () => undefined,
+    );
+    const tookMs = performance.now() - startMs;
+    const ownMs = tookMs - (stolenMsOf(pid) - stolenBefore);
+    tally.asked += 1;
+    tally.slowestMs = Math.max(tally.slowestMs, tookMs);
+    if (status !== 200 || ownMs > MAX_HEALTH_MS) {
+      const at = new Date().toISOString().slice(11, 19);
+      tally.bad.push(`${at} ${status ?? "no answer"} after ${Math.round(tookMs)} ms`);
+    }
+    // oxlint-disable-next-line no-await-in-loop
+    await delay(HEALTH_EVERY_MS, undefined, { signal }).catch(() => {});
+  }
+}
+
+export interface Slope {
+  readonly mbPerHour: number;
+  /** Half of the interval that holds the true slope in 95 of 100 runs. */
+  readonly plusMinus: number;
+}
+
+/** The least-squares line through the heap of the last four fifths. Undefined for fewer than ten samples. */
+export function heapSlope(samples: readonly Sample[]): Slope | undefined {
+  const points = samples
+    .slice(Math.floor(samples.length / 5))
+    .map(({ atMs, heapBytes }) => ({ x: atMs / 3_600_000, y: heapBytes / 2 ** 20 }));
+  if (points.length < 10) return undefined;
+  const meanX = meanOf(points.map(({ x }) => x));
+  const meanY = meanOf(points.map(({ y }) => y));
+  const spread = sumOf(points.map(({ x }) => (x - meanX) ** 2));
+  const slope = sumOf(points.map(({ x, y }) => (x - meanX) * (y - meanY))) / spread;
+  const residual = sumOf(points.map(({ x, y }) => (y - meanY - slope * (x - meanX)) ** 2));
+  const deviation = Math.sqrt(residual / (points.length - 2) / spread);
+  return { mbPerHour: slope, plusMinus: 1.96 * deviation };
+}
+
+/** What the kernel counts for a main thread, in nanoseconds: on a CPU, waiting for one, and turns. */
+function waitedMs(pid: number): number {
+  try {
+    const text = readFileSync(`/proc/${pid}/task/${pid}/schedstat`, "latin1");
+    return Number(text.split(" ")[1] ?? 0) / 1e6;
+  } catch {
+    return 0;
+  }
+}
+
+function sumOf(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0);
+}
+
+function meanOf(values: readonly number[]): number {
+  return sumOf(values) / values.length;
+}
