@@ -125,7 +125,7 @@ test("operational.sessions.shutdownGrace: is how long SIGTERM leaves everything 
   expect((await postMessage(patient.url, INITIALIZE)).status).toBe(200);
 });
 
-test("operational.sessions.maxSessions: refuses one more with 503 until there is room", async () => {
+test("operational.sessions.maxSessions: refuses one more with 503 until there is room [A9]", async () => {
   await using ledger = await startHttpLedger();
   await using gateway = await startKnobs({
     backends: [{ name: "b1", url: ledger.url }],
