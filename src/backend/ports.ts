@@ -21,6 +21,8 @@ export interface ConnectionListener {
 export interface ConnectRequest {
   readonly sessionId: SessionId;
   readonly identity: Identity;
+  /** The identity of the session's latest request; default: always the one above. */
+  readonly currentIdentity?: () => Identity;
   readonly client: ClientProfile;
   readonly listener: ConnectionListener;
   readonly knownCapabilities?: CapabilitySet;

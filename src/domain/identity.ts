@@ -1,4 +1,6 @@
 import { timingSafeEqual } from "node:crypto";
+import type { BearerToken } from "./bearer-token.ts";
+import type { JsonObject } from "./json.ts";
 
 /** Who the client is, after authentication. */
 export type Identity =
@@ -9,6 +11,16 @@ export type Identity =
       readonly issuer: string;
       /** The subject within that issuer; may be empty only where an embedder says so. */
       readonly subject: string;
+      /** What else the proof says of the subject, for policies; never trusted for who it is. */
+      readonly claims?: JsonObject;
+      /** What the proof permits, where it says so. */
+      readonly scopes?: readonly string[];
+      /** The program that acts for the subject, where the proof names one. */
+      readonly clientId?: string;
+      /** The proof itself, for an exchange against another; absent where there is nothing to exchange. */
+      readonly token?: BearerToken;
+      /** When the proof ends, in milliseconds of the epoch. */
+      readonly expiresAtMs?: number;
     };
 
 export const ANONYMOUS: Identity = { kind: "anonymous" };
@@ -20,6 +32,7 @@ export function subjectOf(identity: Identity): string | undefined {
 
 /** Compares two identities in time that does not depend on where they differ. */
 export function isSameIdentity(left: Identity, right: Identity): boolean {
+  if (left === right) return true;
   if (left.kind === "anonymous" || right.kind === "anonymous") return left.kind === right.kind;
   const a = Buffer.from(JSON.stringify([left.issuer, left.subject]));
   const b = Buffer.from(JSON.stringify([right.issuer, right.subject]));

@@ -1,4 +1,5 @@
 import type { VmcpError } from "../domain/errors.ts";
+import type { ClientEnvelope } from "./client-envelope.ts";
 import type { JsonRpcMessage, RequestId } from "./json-rpc.ts";
 
 /** One message of a backend: its bytes as received (one JSON value) and the one reading of them. */
@@ -19,6 +20,8 @@ export interface OutboundRequest {
   readonly toolName?: string;
   /** Ends the wait for an answer; progress extends it up to the connection's own cap. */
   readonly timeoutMs?: number;
+  /** Who asks, where the client says so with each request; else the client that the connection was made for. */
+  readonly envelope?: ClientEnvelope;
 }
 
 /**

@@ -1,6 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import { isJsonObject, type JsonObject } from "../domain/json.ts";
 import { VmcpError } from "../domain/errors.ts";
+import type { ClientEnvelope } from "./client-envelope.ts";
 import { exceedsDepth, scanMembers, type Member } from "./json-spans.ts";
 import type { JsonRpcError, RequestId } from "./json-rpc.ts";
 import { OWN_ID_PREFIX } from "./json-rpc.ts";
@@ -38,6 +39,8 @@ export interface InboundRequest {
   readonly nameSpan: Span | undefined;
   /** `params` was given and is not an object. */
   readonly hasBadParams: boolean;
+  /** Set where the client speaks a stateless revision; its members are no longer part of `bytes`. */
+  readonly envelope?: ClientEnvelope;
 }
 
 export interface InboundNotification {

@@ -8,6 +8,9 @@ export const SESSIONFUL_REVISIONS = [
 
 export type SessionfulRevision = (typeof SESSIONFUL_REVISIONS)[number];
 
+/** The revision without sessions: each request stands alone. */
+export const STATELESS_REVISION = "2026-07-28";
+
 export const LATEST_SESSIONFUL: SessionfulRevision = "2025-11-25";
 
 export function isSessionfulRevision(text: unknown): text is SessionfulRevision {

@@ -28,7 +28,6 @@ import type { ListName } from "./view.ts";
  */
 export class AuditedSession implements Required<EdgeSession> {
   readonly id: SessionId;
-  readonly identity: Identity;
   readonly client: ClientProfile;
   readonly createdAtMs: number;
   readonly #session: EdgeSession;
@@ -37,7 +36,6 @@ export class AuditedSession implements Required<EdgeSession> {
 
   constructor(session: EdgeSession, audit: SessionAudit) {
     this.id = session.id;
-    this.identity = session.identity;
     this.client = session.client;
     this.createdAtMs = session.createdAtMs;
     this.#session = session;
@@ -79,6 +77,14 @@ export class AuditedSession implements Required<EdgeSession> {
 
   async getPrompt(name: string, args: JsonObject, options?: CallOptions): Promise<PromptResult> {
     return this.#caller.getPrompt(name, args, options);
+  }
+
+  get identity(): Identity {
+    return this.#session.identity;
+  }
+
+  identify(identity: Identity): void {
+    this.#session.identify?.(identity);
   }
 
   get metadata(): Readonly<Record<string, string>> {

@@ -27,6 +27,8 @@ interface ConnectionListener {
 export interface ConnectRequest {
   readonly sessionId: SessionId;
   readonly identity: Identity;
+  /** The identity of the session's latest request; default: always the one above. */
+  readonly currentIdentity?: () => Identity;
   readonly client: ClientProfile;
   readonly listener: ConnectionListener;
   /** Lists that are known to be current; where given, no list is fetched. */

@@ -55,7 +55,7 @@ import type { ListName } from "./view.ts";
  */
 export class LiveSession implements EdgeSession, CallHost {
   readonly id: SessionId;
-  readonly identity: Identity;
+  #identity: Identity;
   readonly client: ClientProfile;
   readonly createdAtMs: number;
   readonly #links: SessionLinks;
@@ -78,7 +78,7 @@ export class LiveSession implements EdgeSession, CallHost {
 
   constructor(options: LiveSessionOptions) {
     this.id = options.id;
-    this.identity = options.identity;
+    this.#identity = options.identity;
     this.client = options.client;
     this.createdAtMs = options.now();
     this.#lastUsedAtMs = this.createdAtMs;
@@ -158,6 +158,14 @@ export class LiveSession implements EdgeSession, CallHost {
 
   get resources(): readonly AdvertisedCapability[] {
     return this.#lists.current().aggregate.resources.map(toAdvertisedCapability);
+  }
+
+  get identity(): Identity {
+    return this.#identity;
+  }
+
+  identify(identity: Identity): void {
+    this.#identity = identity;
   }
 
   touch(): void {
@@ -388,10 +396,15 @@ export class LiveSession implements EdgeSession, CallHost {
   }
 
   #createLink(backend: SessionBackend): BackendLink {
-    const { id, identity, client, now, logger } = this.#options;
+    const { id, client, now, logger } = this.#options;
     return new BackendLink({
       backend,
-      request: { sessionId: id, identity, client },
+      request: {
+        sessionId: id,
+        identity: this.#identity,
+        currentIdentity: () => this.#identity,
+        client,
+      },
       slots: [
         this.#options.sessionSlots,
         this.#options.backendSlots.of(backend.name),

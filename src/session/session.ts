@@ -63,6 +63,11 @@ export interface MultiSession extends ToolCaller, AsyncDisposable {
   readonly isUnused?: boolean;
   /** As disposing, but a call that has to be aborted ends with this error. Default: the session's own. */
   close?(reason: VmcpError): Promise<void>;
+  /**
+   * Notes who asks now, before a request is served: the same issuer and subject as ever, perhaps with a newer
+   * proof. Costs one assignment. Default: the identity stays that of the first request.
+   */
+  identify?(identity: Identity): void;
   /** Notes that the client is still there. Costs one assignment; called for every request. */
   touch(): void;
 }

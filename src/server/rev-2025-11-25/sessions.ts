@@ -127,8 +127,9 @@ export function asRefusal(error: unknown): unknown {
 }
 
 function checkOwner(session: EdgeSession, identity: Identity): EdgeSession {
-  if (isSameIdentity(session.identity, identity)) return session;
-  throw notFound();
+  if (!isSameIdentity(session.identity, identity)) throw notFound();
+  session.identify?.(identity);
+  return session;
 }
 
 function notFound(): VmcpError {
