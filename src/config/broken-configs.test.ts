@@ -80,6 +80,14 @@ const BROKEN: readonly (readonly [text: string, path: string])[] = [
   ["backends: [{name: b1, command: x, stdio: {command: y}}]\n", "backends[0].command"],
   ["backends: [{name: b1, command: x, headers: {A: b}}]\n", "backends[0].headers"],
   ["backends: [{name: b1, url: 'http://a.test', restart: {budget: 1}}]\n", "backends[0].restart"],
+  [
+    "backends: [{name: b1, command: x, restart: {backoffMin: 2m, backoffMax: 1m}}]\n",
+    "backends[0].restart.backoffMax",
+  ],
+  [
+    "backends: [{name: b1, command: x, restart: {backoffMin: 61s}}]\n",
+    "backends[0].restart.backoffMin",
+  ],
   ["backends: [{name: b1, command: x, restart: {budget: -1}}]\n", "backends[0].restart.budget"],
   [
     "backends: [{name: b1, command: x, timeouts: {keepalive: on}}]\n",

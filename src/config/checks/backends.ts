@@ -1,4 +1,5 @@
 import { isExposedHttp } from "../addresses.ts";
+import { parseDurationMs } from "../units.ts";
 import type { ConfigPath, Finding } from "../problems.ts";
 import { problem } from "../problems.ts";
 import type { RawObject } from "../raw-values.ts";
@@ -6,6 +7,9 @@ import { isRawObject, listOf, objectOf, textOf } from "../raw-values.ts";
 
 const STDIO_FIELDS = ["command", "args", "env", "cwd"] as const;
 const HTTP_FIELDS = ["url", "headers", "caBundlePath", "allowInsecureHttp"] as const;
+
+/** What stands in for a wait between restarts that is not given; the schema fills in the same. */
+const DEFAULT_BACKOFF = { shortest: "1s", longest: "60s" } as const;
 
 /** How the fields of each backend go together, and that names are unique. */
 export function checkBackends(raw: RawObject): readonly Finding[] {
@@ -45,7 +49,11 @@ function checkNames(backends: readonly unknown[]): readonly Finding[] {
 
 function checkBackend(backend: RawObject, path: ConfigPath): readonly Finding[] {
   return transportOf(backend) === "stdio"
-    ? [...checkStdio(backend, path), ...checkForeign(backend, path, HTTP_FIELDS, "stdio")]
+    ? [
+        ...checkStdio(backend, path),
+        ...checkRestart(objectOf(backend["restart"]), [...path, "restart"]),
+        ...checkForeign(backend, path, HTTP_FIELDS, "stdio"),
+      ]
     : [
         ...checkHttp(backend, path),
         ...checkForeign(backend, path, ["stdio", ...STDIO_FIELDS, "restart"], "HTTP"),
@@ -61,6 +69,17 @@ function checkStdio(backend: RawObject, path: ConfigPath): readonly Finding[] {
   return STDIO_FIELDS.filter((field) => backend[field] !== undefined).map((field) =>
     problem([...path, field], "stands beside the block `stdio`; put it there"),
   );
+}
+
+function checkRestart(restart: RawObject, path: ConfigPath): readonly Finding[] {
+  const shortest = textOf(restart["backoffMin"]) ?? DEFAULT_BACKOFF.shortest;
+  const longest = textOf(restart["backoffMax"]) ?? DEFAULT_BACKOFF.longest;
+  const shortestMs = parseDurationMs(shortest);
+  const longestMs = parseDurationMs(longest);
+  if (shortestMs === undefined || longestMs === undefined || shortestMs <= longestMs) return [];
+  const field = restart["backoffMax"] === undefined ? "backoffMin" : "backoffMax";
+  const message = `makes the longest wait (${longest}) shorter than the shortest (${shortest})`;
+  return [problem([...path, field], message)];
 }
 
 function checkHttp(backend: RawObject, path: ConfigPath): readonly Finding[] {
