@@ -10,6 +10,8 @@ export default defineConfig({
     hookTimeout: 30_000,
     // Most of the time is spent waiting for timers, processes and sockets: more workers than two cores need are quicker.
     maxWorkers: 3,
+    // What the identity provider of the tests says of itself hides what the tests say.
+    onConsoleLog: (log) => !log.includes("oidc-provider WARNING"),
     projects: [
       {
         extends: true,

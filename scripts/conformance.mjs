@@ -18,7 +18,12 @@ async function main() {
     "exit",
   );
   if (built !== 0) return 1;
-  const problems = [...(await serverScenarios()), ...(await clientScenarios())];
+  const problems = [
+    ...(await serverScenarios()),
+    ...(await statelessCells()),
+    ...(await clientScenarios()),
+    ...(await statelessClientScenarios()),
+  ];
   for (const problem of problems) console.error(`✗ ${problem}`);
   if (problems.length === 0) console.log("\nNothing fails or differs but what is listed above.");
   return problems.length === 0 ? 0 : 1;
@@ -57,6 +62,64 @@ async function serverScenarios() {
     await gateway.close();
     await fixture[Symbol.asyncDispose]();
   }
+}
+
+/** The runs in which the client or the backend knows no sessions. */
+async function statelessCells() {
+  const { runServerSuite } = await import("../test/conformance/suite.mjs");
+  const { CELLS, unlisted } = await import("../test/conformance/cells.mjs");
+  const { createVmcp } = await import("../dist/index.js");
+  const problems = [];
+  for (const { name, start, requirements, baseline } of CELLS) {
+    // One after the other: what they measure is time, among other things.
+    // oxlint-disable-next-line no-await-in-loop
+    const fixture = await start();
+    // oxlint-disable-next-line no-await-in-loop
+    const gateway = await createVmcp({
+      backends: [{ name: "fixture", url: fixture.url, transport: "streamable-http" }],
+      aggregation: { conflictResolution: "prefixOnConflict" },
+      server: { port: 0 },
+    });
+    try {
+      // oxlint-disable-next-line no-await-in-loop
+      const run = await runServerSuite(await gateway.listen(), requirements);
+      const passed = [...run.scenarios.values()].flatMap((checks) => [...checks.values()]);
+      const count = passed.filter(({ status }) => status === "SUCCESS").length;
+      console.log(
+        `\n${name} (${requirements}): ${run.scenarios.size} scenarios, ${count} checks passed`,
+      );
+      for (const { scenario, check = "every check", reason } of baseline) {
+        console.log(`listed: ${scenario}: ${check}: ${reason}`);
+      }
+      if (run.scenarios.size === 0)
+        problems.push(`the suite did not run for ${name}:\n${run.output}`);
+      problems.push(...unlisted(run, baseline).map((problem) => `${name}: ${problem}`));
+    } finally {
+      // oxlint-disable-next-line no-await-in-loop
+      await gateway.close();
+      // oxlint-disable-next-line no-await-in-loop
+      await fixture[Symbol.asyncDispose]();
+    }
+  }
+  return problems;
+}
+
+/** The client scenarios of the revision without sessions, which judge the gateway's side towards such backends. */
+async function statelessClientScenarios() {
+  const { runClientScenario } = await import("../test/conformance/suite.mjs");
+  const { STATELESS_SCENARIOS } = await import("../test/conformance/stateless-scenarios.mjs");
+  const problems = [];
+  console.log("");
+  for (const [scenario] of STATELESS_SCENARIOS) {
+    // One after the other: what they measure is time, among other things.
+    // oxlint-disable-next-line no-await-in-loop
+    const run = await runClientScenario(scenario, "gateway", "2026-07-28");
+    const checks = [...(run.scenarios.get(scenario)?.values() ?? [])];
+    const passed = checks.filter(({ status }) => status === "SUCCESS").length;
+    console.log(`client scenario ${scenario} (2026-07-28): ${passed} checks passed`);
+    problems.push(...problemsOf("through the gateway", run));
+  }
+  return problems;
 }
 
 async function clientScenarios() {

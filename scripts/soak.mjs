@@ -1,5 +1,5 @@
 // Runs the soak on a copy of the build, so that a build made meanwhile does not disturb it.
-//   npm run soak -- [--minutes 60] [--seed 1] [--churn 1] [--fault-every 20] [--fault-lasts 6] [--warmup 60] [--sample-every 20] [--only REGEX]
+//   npm run soak -- [--minutes 60] [--seed 1] [--churn 1] [--fault-every 20] [--fault-lasts 6] [--warmup 300] [--sample-every 20] [--only REGEX]
 // `--churn` is sessions begun per second; `--fault-every`, `--fault-lasts`, `--warmup` and `--sample-every` are seconds.
 // `--only` names the faults that may strike. Prints a line a minute and a table at the end. Exits with 1 when an invariant is broken.
 import { spawn } from "node:child_process";

@@ -87,9 +87,9 @@ function reportOf({ before, after, idle, busy, runs, count }) {
   const { firstError } = runs.find((each) => each.errors > 0) ?? {};
   const figures = [
     told("sessions", String(count)),
-    held("heap per session after a collection", grown("heapUsed") / 1024, { atMost: 6 }, " KiB"),
-    told("buffers and other memory outside the heap per session", kib(grown("external"))),
-    told("resident memory per session", kib(grown("rss"))),
+    held("heap per session after a collection", grown("heapUsed") / 1000, { atMost: 6 }, " KB"),
+    told("buffers and other memory outside the heap per session", kb(grown("external"))),
+    told("resident memory per session", kb(grown("rss"))),
     held("sockets per session", grown("sockets"), { atMost: 0.01 }, "", 3),
     held("timers per session", grown("timers"), { atMost: 0.01 }, "", 3),
     held("event-loop delay p99, nothing asked", idle.loop.p99Ms, { atMost: 20 }, " ms", 1),
@@ -108,6 +108,6 @@ function reportOf({ before, after, idle, busy, runs, count }) {
   return { figures, errors };
 }
 
-function kib(bytes) {
-  return `${format(bytes / 1024)} KiB`;
+function kb(bytes) {
+  return `${format(bytes / 1000)} KB`;
 }

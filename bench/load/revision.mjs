@@ -26,7 +26,7 @@ export function buildRevision(name, say) {
     ["ci", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund", "--loglevel=error"],
     folder,
   );
-  run(process.execPath, ["scripts/build.mjs"], folder);
+  run("npm", ["run", "--silent", "build"], folder);
   return { name: name === id ? name : `${name} (${id})`, cli: join(folder, "dist/cli/bin.js") };
 }
 

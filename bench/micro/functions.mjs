@@ -1,5 +1,6 @@
 // The functions of a call that touch nothing but memory, as they are built, on inputs as calls bring them.
 import { createHash } from "node:crypto";
+import { policyFunctions } from "./policy.mjs";
 
 const DIST = new URL("../../dist/", import.meta.url);
 const BACKENDS = 20;
@@ -33,6 +34,46 @@ export async function microFunctions() {
     ...listing(views, settings, pages, view, sources),
     ...streaming(sse),
     ...waiting(deadlines),
+    ...(await proving()),
+    ...(await policyFunctions()),
+  ];
+}
+
+/** What finding out who sends a request costs when its proof was verified before. */
+async function proving() {
+  const [{ ProofMemory }, { ApiKeys }, { bearerOf }, { isSameIdentity }] = await Promise.all(
+    [
+      "auth/incoming/proof-memory.js",
+      "auth/incoming/api-keys.js",
+      "auth/incoming/presented-proof.js",
+      "domain/identity.js",
+    ].map(async (file) => import(new URL(file, DIST).href)),
+  );
+  const identity = { kind: "verified", issuer: "https://idp.example", subject: "alice" };
+  const token = "x".repeat(800);
+  const request = { headers: { authorization: `Bearer ${token}` }, url: "/mcp" };
+  const memory = new ProofMemory();
+  for (let count = 0; count < 1_000; count += 1) {
+    memory.remember(`${token}${count}`, identity, Number.POSITIVE_INFINITY, memory.generation);
+  }
+  memory.remember(token, identity, Number.POSITIVE_INFINITY, memory.generation);
+  const keys = Array.from({ length: 10 }, (_value, index) => {
+    const sha256 = createHash("sha256").update(`key-${index}`).digest("hex");
+    return { id: `k${index}`, sha256, subject: `s${index}`, scopes: [] };
+  });
+  const apiKeys = new ApiKeys({ keys, isClientBound: false });
+  const withKey = { headers: { "x-api-key": "key-5" }, url: "/mcp" };
+  const renewed = { ...identity };
+  return [
+    {
+      name: "recall a token of 800 characters among 1,001",
+      run: () => memory.find(bearerOf(request)).subject.length,
+    },
+    { name: "find an API key among 10", run: () => apiKeys.recall(withKey).subject.length },
+    {
+      name: "compare the owner of a session with a renewed proof",
+      run: () => Number(isSameIdentity(identity, renewed)),
+    },
   ];
 }
 

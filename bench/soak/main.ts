@@ -8,11 +8,12 @@ import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { type FaultProxy, startFaultProxy } from "../../test/support/fault-proxy.ts";
 import { History } from "../../test/support/history.ts";
-import { checkInvariants, type Holdings, holdingsOf } from "../../test/support/invariants.ts";
-import { startProbedVmcp } from "../../test/support/probed-vmcp.ts";
+import { checkInvariants, holdingsOf } from "../../test/support/invariants.ts";
+import { type ProbedVmcp, startProbedVmcp } from "../../test/support/probed-vmcp.ts";
 import { waitFor } from "../../test/support/quiescence.ts";
 import { SeededRandom } from "../../test/support/seeded-random.ts";
 import { type LivesTally, playLives } from "./lives.ts";
+import { contentsOf } from "./heap-snapshot.ts";
 import { SoakBackend } from "./soak-backend.ts";
 import {
   childFaults,
@@ -21,7 +22,7 @@ import {
   scriptedFaults,
   type SoakFault,
 } from "./soak-faults.ts";
-import { brokenInvariants, printMinute, printVerdict } from "./verdict.ts";
+import { brokenInvariants, printMinute, printVerdict, type RestHoldings } from "./verdict.ts";
 import { type HealthTally, type Sample, stolenMsOf, takeSamples, watchHealth } from "./watch.ts";
 
 const { values: options } = parseArgs({
@@ -33,7 +34,7 @@ const { values: options } = parseArgs({
     churn: { type: "string", default: "1" },
     "fault-every": { type: "string", default: "20" },
     "fault-lasts": { type: "string", default: "6" },
-    warmup: { type: "string", default: "60" },
+    warmup: { type: "string", default: "300" },
     "sample-every": { type: "string", default: "20" },
     only: { type: "string", default: "" },
   },
@@ -44,8 +45,11 @@ const TIMEOUTS = { connect: "1s", start: "3s", call: "4s", callMax: "8s" };
 const CALL_DEADLINE_MS = 4_000 + 300 + 500;
 const SETTLE_MS = 45_000;
 /** The heap of a gateway at rest, an hour and many sessions later. */
-const MAX_HEAP_GROWTH = 0.2;
+const MAX_HEAP_GROWTH = 0.1;
 const MAX_LIVES = 64;
+/** Until most of the code that an hour runs is compiled: sessions come more often than later, and each fault strikes once. */
+const WARMUP_CHURN = 3;
+const WARMUP_FAULT_EVERY_MS = 4_000;
 /** After the last fault, what it struck gets this long to be found sound again. */
 const QUIET_MS = 10_000;
 /** Then sessions come and go for this long and nothing breaks. */
@@ -92,7 +96,13 @@ async function main(): Promise<number> {
     ...configFaults(gateway.pid, gateway.process.configFile ?? "", config, changed),
   ];
   const faults = all.filter(({ name }) => new RegExp(options.only).test(name));
-  const run = async (history: History, tally: LivesTally, ms: number, faultEveryMs: number) => {
+  const run = async (
+    history: History,
+    tally: LivesTally,
+    ms: number,
+    faultEveryMs: number,
+    { churn = Number(options.churn), faultsInTurn = false } = {},
+  ) => {
     // A signal made of others may be collected before it fires: one of our own is not.
     const ending = new AbortController();
     const { signal } = ending;
@@ -104,7 +114,7 @@ async function main(): Promise<number> {
         url: gateway.url,
         history,
         backends: backends.map(({ name }) => name),
-        churn: Number(options.churn),
+        churn,
         maxLives: MAX_LIVES,
         deadlineMs: CALL_DEADLINE_MS,
         stolenMs: () => stolenMsOf(gateway.pid),
@@ -113,25 +123,31 @@ async function main(): Promise<number> {
       tally,
       signal,
     );
-    const struck = await breakThings(faults, faultEveryMs, random.fork(), signal);
+    const struck = await breakThings(faults, faultEveryMs, random.fork(), signal, faultsInTurn);
     await lives;
     clearTimeout(timer);
     return struck;
   };
 
   say(`seed ${options.seed}: warming up for ${options.warmup} s`);
-  await run(new History("warm"), emptyTally(), Number(options.warmup) * 1_000, 5_000);
+  await run(
+    new History("warm"),
+    emptyTally(),
+    Number(options.warmup) * 1_000,
+    WARMUP_FAULT_EVERY_MS,
+    { churn: Number(options.churn) * WARMUP_CHURN, faultsInTurn: true },
+  );
   const warm = await holdingsAtRest();
   say(`at rest: ${JSON.stringify(warm)}`);
 
-  async function holdingsAtRest(): Promise<Holdings> {
+  async function holdingsAtRest(): Promise<RestHoldings> {
     const any = { descriptors: 1e9, sockets: 1e9, handles: 1e9, heapBytes: 1e12 };
     const idle = { ...any, children: 0, sessions: 0 };
     const left = await checkInvariants(gateway, idle, { settleMs: SETTLE_MS });
     if (left.length > 0) say(`not at rest after the warm-up: ${left.join("; ")}`);
     // Idle connections to backends are closed last.
     await delay(10_000);
-    return holdingsOf(gateway);
+    return restHoldingsOf(gateway);
   }
 
   const history = new History(`soak${options.seed}`);
@@ -172,7 +188,7 @@ async function main(): Promise<number> {
     loopDelayP99Ms: Number.POSITIVE_INFINITY,
   });
   const openSessions = await sessionsLeft([http, sse], soundSinceMs);
-  const atRest = await holdingsOf(gateway);
+  const atRest = await restHoldingsOf(gateway);
   isOver = true;
   const exit = await gateway.process.stop("SIGTERM");
   const executions = backends
@@ -195,6 +211,13 @@ async function main(): Promise<number> {
   };
   printVerdict(findings);
   return brokenInvariants(findings).length === 0 ? 0 : 1;
+}
+
+async function restHoldingsOf(gateway: ProbedVmcp): Promise<RestHoldings> {
+  const holdings = await holdingsOf(gateway);
+  const file = join(folder, "heap.heapsnapshot");
+  await gateway.writeHeapSnapshot(file);
+  return { ...holdings, contents: contentsOf(file) };
 }
 
 function configOf(
@@ -236,12 +259,14 @@ async function breakThings(
   everyMs: number,
   random: SeededRandom,
   signal: AbortSignal,
+  inTurn: boolean,
 ): Promise<readonly string[]> {
   const struck: string[] = [];
   if (everyMs === Number.POSITIVE_INFINITY) return struck;
   const lastMs = Math.min(Number(options["fault-lasts"]) * 1_000, everyMs / 2);
   while (!signal.aborted) {
-    const fault = random.pick(faults);
+    const fault =
+      (inTurn ? faults[struck.length % faults.length] : undefined) ?? random.pick(faults);
     // Faults come one after the other.
     // oxlint-disable no-await-in-loop
     await delay(everyMs - lastMs, undefined, { signal }).catch(() => {});

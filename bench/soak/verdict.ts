@@ -2,7 +2,13 @@ import { faultsOfError } from "../../test/support/error-rules.ts";
 import { checkHistory, type Execution, type History } from "../../test/support/history.ts";
 import type { Holdings } from "../../test/support/invariants.ts";
 import type { LivesTally } from "./lives.ts";
-import { heapSlope, type HealthTally, type Sample } from "./watch.ts";
+import type { HeapContents } from "./heap-snapshot.ts";
+import { heapSlope, type HealthTally, type Sample, type Slope } from "./watch.ts";
+
+/** What a gateway holds that nobody uses. */
+export interface RestHoldings extends Holdings {
+  readonly contents: HeapContents;
+}
 
 /** Everything that a run has found out. */
 export interface Findings {
@@ -13,8 +19,8 @@ export interface Findings {
   readonly tally: LivesTally;
   readonly health: HealthTally;
   readonly samples: readonly Sample[];
-  readonly warm: Holdings;
-  readonly atRest: Holdings;
+  readonly warm: RestHoldings;
+  readonly atRest: RestHoldings;
   /** What the gateway held at the end beyond what it held when it was warm. */
   readonly left: readonly string[];
   /** Sessions that backends held when everybody had left: of the sound time at the end, and of the time before. */
@@ -43,7 +49,7 @@ export function printMinute(run: {
     `min ${minutes}`,
     `sessions ${tally.begun} (${tally.living} now, ${tally.refused} refused)`,
     `calls ${tally.calls}: ${history.count("ok")} ok, ${history.count("fail")} failed, ${history.count("unknown")} unknown`,
-    `heap ${mb(sample.heapBytes)} rss ${mb(sample.rssBytes)} MB`,
+    `heap ${mb(sample.heapBytes)} (code ${mb(sample.codeBytes)}) rss ${mb(sample.rssBytes)} MB`,
     `fds ${sample.descriptors} children ${sample.children} zombies ${sample.zombies}`,
     `loop p99 ${sample.loopDelayP99Ms.toFixed(0)} ms, without CPU ${(sample.stolenShare * 100).toFixed(1)} %`,
     `late ${tally.late.length}, health bad ${health.bad.length}`,
@@ -142,9 +148,15 @@ function complaintsIn(stderr: string): readonly string[] {
 
 const COMPLAINT = /^\(node:\d+\)|unhandled|uncaught|internal error/i;
 
-function judgeHeap({ samples, left, warm, atRest }: Findings): Judgement {
+/** Judged by what is kept: code that V8 compiles in that hour is told beside it. */
+function judgeHeap({ ranMs, samples, left, warm, atRest }: Findings): Judgement {
   const slope = heapSlope(samples);
-  const growth = `${mb(warm.heapBytes)} → ${mb(atRest.heapBytes)} MB at rest`;
+  const whole = heapSlope(samples, ({ heapBytes }) => heapBytes);
+  const [before, after] = [warm.contents, atRest.contents];
+  const kept = (after.dataBytes - before.dataBytes) / 2 ** 20 / (ranMs / 3_600_000);
+  const growth =
+    `at rest ${mb(warm.heapBytes)} → ${mb(atRest.heapBytes)} MB, of which V8's code and what it knows of it ` +
+    `${mb(before.codeBytes)} → ${mb(after.codeBytes)}, all else ${mb(before.dataBytes)} → ${mb(after.dataBytes)} (${kept.toFixed(2)} MB/h)`;
   const isGrowing =
     slope !== undefined && slope.mbPerHour - slope.plusMinus > MAX_SLOPE_MB_PER_HOUR;
   return {
@@ -152,12 +164,19 @@ function judgeHeap({ samples, left, warm, atRest }: Findings): Judgement {
     figure:
       slope === undefined
         ? growth
-        : `${slope.mbPerHour.toFixed(2)} ± ${slope.plusMinus.toFixed(2)} MB/h under load; ${growth}`,
+        : `${inMbPerHour(slope)} without compiled code, ${inMbPerHour(whole)} with it, under load; ${growth}`,
     broken: [
       ...left.filter((each) => each.startsWith("[I8]")),
       ...(isGrowing ? ["the heap grows"] : []),
+      ...(kept > MAX_SLOPE_MB_PER_HOUR ? ["more is kept at rest"] : []),
     ],
   };
+}
+
+function inMbPerHour(slope: Slope | undefined): string {
+  return slope === undefined
+    ? "unknown"
+    : `${slope.mbPerHour.toFixed(2)} ± ${slope.plusMinus.toFixed(2)} MB/h`;
 }
 
 function judgeLoop({ samples }: Findings): Judgement {

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
 import type { ProbedVmcp } from "../../test/support/probed-vmcp.ts";
@@ -15,6 +15,8 @@ export interface Sample {
   /** Since the start. */
   readonly atMs: number;
   readonly heapBytes: number;
+  /** The part of it that V8 has compiled. */
+  readonly codeBytes: number;
   readonly rssBytes: number;
   readonly descriptors: number;
   readonly sockets: number;
@@ -25,7 +27,7 @@ export interface Sample {
   readonly stolenShare: number;
 }
 
-/** How long the gateway's and our own main thread were ready to run and waited for a CPU, so far. */
+/** How long the gateway and we ourselves were ready to run and waited for a CPU, so far. */
 export function stolenMsOf(pid: number): number {
   return waitedMs(pid) + waitedMs(process.pid);
 }
@@ -46,12 +48,13 @@ export async function takeSamples(
     await delay(everyMs, undefined, { signal }).catch(() => {});
     if (signal.aborted) return;
     // oxlint-disable-next-line no-await-in-loop
-    const { heapBytes, rssBytes, loopDelayP99Ms } = await gateway.report();
+    const { heapBytes, codeBytes, rssBytes, loopDelayP99Ms } = await gateway.report();
     const nowMs = performance.now();
     const stolenNow = waitedMs(gateway.pid);
     onSample({
       atMs: nowMs - startMs,
       heapBytes,
+      codeBytes,
       rssBytes,
       loopDelayP99Ms,
       descriptors: openDescriptors(gateway.pid),
@@ -109,11 +112,19 @@ export interface Slope {
   readonly plusMinus: number;
 }
 
-/** The least-squares line through the heap of the last four fifths. Undefined for fewer than ten samples. */
-export function heapSlope(samples: readonly Sample[]): Slope | undefined {
+/** The heap without compiled code, which grows with what was run and not with what is kept. */
+function dataBytesOf({ heapBytes, codeBytes }: Sample): number {
+  return heapBytes - codeBytes;
+}
+
+/** The least-squares line through what the last four fifths held. Undefined for fewer than ten samples. */
+export function heapSlope(
+  samples: readonly Sample[],
+  bytesOf: (sample: Sample) => number = dataBytesOf,
+): Slope | undefined {
   const points = samples
     .slice(Math.floor(samples.length / 5))
-    .map(({ atMs, heapBytes }) => ({ x: atMs / 3_600_000, y: heapBytes / 2 ** 20 }));
+    .map((sample) => ({ x: sample.atMs / 3_600_000, y: bytesOf(sample) / 2 ** 20 }));
   if (points.length < 10) return undefined;
   const meanX = meanOf(points.map(({ x }) => x));
   const meanY = meanOf(points.map(({ y }) => y));
@@ -124,14 +135,24 @@ export function heapSlope(samples: readonly Sample[]): Slope | undefined {
   return { mbPerHour: slope, plusMinus: 1.96 * deviation };
 }
 
-/** What the kernel counts for a main thread, in nanoseconds: on a CPU, waiting for one, and turns. */
+/**
+ * The main thread's wait, and the longest of another thread: in a collection the main thread sleeps until its helpers
+ * have had their turn.
+ */
 function waitedMs(pid: number): number {
   try {
-    const text = readFileSync(`/proc/${pid}/task/${pid}/schedstat`, "latin1");
-    return Number(text.split(" ")[1] ?? 0) / 1e6;
+    const others = readdirSync(`/proc/${pid}/task`).filter((task) => task !== String(pid));
+    const longest = Math.max(0, ...others.map((task) => threadWaitedMs(pid, task)));
+    return threadWaitedMs(pid, String(pid)) + longest;
   } catch {
     return 0;
   }
+}
+
+/** What the kernel counts for a thread, in nanoseconds: on a CPU, waiting for one, and turns. */
+function threadWaitedMs(pid: number, task: string): number {
+  const text = readFileSync(`/proc/${pid}/task/${task}/schedstat`, "latin1");
+  return Number(text.split(" ")[1] ?? 0) / 1e6;
 }
 
 function sumOf(values: readonly number[]): number {

@@ -1,4 +1,5 @@
 import type { Advertised, RoutingTable } from "../domain/routing-table.ts";
+import { hintsIn } from "../domain/tool-hints.ts";
 import { toAdvertisedJson } from "./advertised-json.ts";
 import type { BackendCapabilities, NamedCandidate } from "./candidate.ts";
 import { collect, compareText } from "./collect.ts";
@@ -8,6 +9,7 @@ import { resolverFor } from "./resolvers/resolver-for.ts";
 import type { AggregationSettings } from "./settings.ts";
 import { findUnusedRules } from "./unused-rules.ts";
 import { removeHidden, toolVisibility, visibilityBy } from "./visibility.ts";
+import { takeWithheld, type WithheldCapability } from "./withheld.ts";
 
 export type { BackendCapabilities } from "./candidate.ts";
 
@@ -18,6 +20,8 @@ export interface Aggregate {
   readonly prompts: readonly Advertised[];
   readonly resources: readonly Advertised[];
   readonly resourceTemplates: readonly Advertised[];
+  /** What would be advertised too if its source did not say that it is withheld. */
+  readonly withheld: readonly WithheldCapability[];
   /** Sorted by backend, original name and kind. */
   readonly findings: readonly Finding[];
 }
@@ -44,20 +48,33 @@ export function aggregate(
   const resources = removeHidden(keepFirst(collected.resources), showsResource);
   const templates = removeHidden(keepFirst(collected.resourceTemplates), showsResource);
 
+  const byBackend = new Map(
+    sources.flatMap(({ backend, withheld }) =>
+      withheld === undefined ? [] : [[backend, withheld]],
+    ),
+  );
+  const lists = {
+    tools: takeWithheld(tools.kept, byBackend),
+    prompts: takeWithheld(prompts.kept, byBackend),
+    resources: takeWithheld(resources.kept, byBackend),
+    resourceTemplates: takeWithheld(templates.kept, byBackend),
+  };
   const byUri = [...collected.resources, ...collected.resourceTemplates];
   const findings = [
     ...collected.findings,
     ...[tools, prompts, resources, templates].flatMap((resolution) => resolution.findings),
+    ...Object.values(lists).flatMap((list) => list.findings),
     ...findUnusedRules(sources, "tool", collected.tools, settings.tools),
     ...findUnusedRules(sources, "prompt", collected.prompts, settings.prompts),
     ...findUnusedRules(sources, "resource", byUri, settings.resources),
   ];
   return assemble(
     {
-      tools: tools.kept.map(advertise),
-      prompts: prompts.kept.map(advertise),
-      resources: resources.kept.map(advertise),
-      resourceTemplates: templates.kept.map(advertise),
+      tools: lists.tools.kept.map(advertise),
+      prompts: lists.prompts.kept.map(advertise),
+      resources: lists.resources.kept.map(advertise),
+      resourceTemplates: lists.resourceTemplates.kept.map(advertise),
+      withheld: Object.values(lists).flatMap((list) => list.withheld),
     },
     findings,
   );
@@ -78,9 +95,17 @@ function assemble(
 
 function advertise(named: NamedCandidate): Advertised {
   const { candidate, advertisedName } = named;
-  const { kind, key } = candidate.capability;
+  const { kind, key, value } = candidate.capability;
+  const hints =
+    kind === "tool" ? hintsIn(value["annotations"], candidate.override?.annotations) : undefined;
   return {
-    route: { kind, backend: candidate.backend, originalName: key, advertisedName },
+    route: {
+      kind,
+      backend: candidate.backend,
+      originalName: key,
+      advertisedName,
+      ...(hints !== undefined && { hints }),
+    },
     json: toAdvertisedJson(named),
   };
 }

@@ -2,11 +2,14 @@ import type { Capability, CapabilitySet } from "../domain/capabilities.ts";
 import type { BackendName } from "../domain/ids.ts";
 import type { Finding } from "./finding.ts";
 import type { CapabilityOverride } from "./settings.ts";
+import type { Withheld } from "./withheld.ts";
 
 /** All that one backend offers. Each backend appears once among the sources. */
 export interface BackendCapabilities {
   readonly backend: BackendName;
   readonly capabilities: CapabilitySet;
+  /** What of it may not be offered for now. Default: nothing. */
+  readonly withheld?: Withheld | undefined;
 }
 
 /** A capability on its way into the list. Backend and original name together are unique within a kind. */

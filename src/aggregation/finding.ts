@@ -9,6 +9,7 @@ import type { Candidate } from "./candidate.ts";
  * - `duplicate_dropped`: the backend lists the name twice; the first counts
  * - `name_changed`: the name was unusable, too long or taken, and carries a hash now
  * - `filtered`: the settings hide it
+ * - `quarantined`: it is not as it was locked, or was not locked
  * - `override_unused`, `filter_unused`: the backend has nothing of that name; `originalName` is the setting's text
  */
 export type FindingKind =
@@ -18,6 +19,7 @@ export type FindingKind =
   | "duplicate_dropped"
   | "name_changed"
   | "filtered"
+  | "quarantined"
   | "override_unused"
   | "filter_unused";
 

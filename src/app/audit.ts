@@ -2,18 +2,27 @@ import { AuditLog } from "../audit/audit-log.ts";
 import { AuditTrail } from "../audit/audit-trail.ts";
 import { AppendedFile, StandardStream } from "../audit/line-file.ts";
 import type { AuditConfig } from "../config/vmcp-config.ts";
+import type { VmcpErrorCode } from "../domain/errors.ts";
 import type { JsonObject } from "../domain/json.ts";
 import type { Logger } from "../domain/logger.ts";
-import type { DeniedRequest } from "../server/http-host.ts";
 import type { EdgeSessions } from "../server/rev-2025-11-25/sessions.ts";
+import type { Mismatch } from "../pinning/pins.ts";
 import type { SessionBackend } from "../session/backend-connection.ts";
 import type { EdgeSession } from "../session/edge-session.ts";
 import type { SessionManagerOptions } from "../session/session-manager.ts";
 import type { MultiSessionFactory } from "../session/session.ts";
 import { auditedBackend } from "./audited-backend.ts";
+import { recordRefresh, type CredentialsRefresh } from "./audited-credentials.ts";
+import { DeniedRequests, type Denial } from "./audited-denials.ts";
 import { auditedEdge } from "./audited-edge.ts";
 import { auditedFactory } from "./audited-factory.ts";
-import { DeniedRequests, recordReload, sessionListeners, type Reloaded } from "./audited-events.ts";
+import {
+  recordRefusedReload,
+  recordReload,
+  sessionListeners,
+  type Reloaded,
+} from "./audited-events.ts";
+import { recordMismatch } from "./audited-pins.ts";
 
 type SessionListeners = Pick<
   SessionManagerOptions<EdgeSession>,
@@ -37,9 +46,16 @@ export interface GatewayAudit extends Disposable {
   backend(backend: SessionBackend): SessionBackend;
   edge(sessions: EdgeSessions): EdgeSessions;
   readonly sessionListeners: SessionListeners;
-  denied(request: DeniedRequest): void;
+  /** Something was refused to whoever asked for it. Of a flood only some are recorded. */
+  denied(denial: Denial): void;
+  /** Credentials for a backend were asked for at their source. */
+  credentialsRefreshed(refresh: CredentialsRefresh): void;
+  /** A backend offers something that is not as it was locked. */
+  definitionMismatch(mismatch: Mismatch): void;
   /** Records what the reload came to, and passes it on. */
   reload<T extends Reloaded>(reload: () => Promise<T>): Promise<T>;
+  /** A configuration was refused before it came to a reload. */
+  reloadRefused(code: VmcpErrorCode): void;
 }
 
 /** Opens nothing before `start` or the first record. */
@@ -57,7 +73,10 @@ const NO_AUDIT: GatewayAudit = {
   edge: (sessions) => sessions,
   sessionListeners: {},
   denied() {},
+  credentialsRefreshed() {},
+  definitionMismatch() {},
   reload: async (reload) => reload(),
+  reloadRefused() {},
   [Symbol.dispose]() {},
 };
 
@@ -105,15 +124,28 @@ class EnabledAudit implements GatewayAudit {
   }
 
   edge(sessions: EdgeSessions): EdgeSessions {
-    return auditedEdge(sessions, this.#trail);
+    const audited = auditedEdge(sessions, this.#trail);
+    return { ...audited, onForeign: (asked) => this.#denied.noteMismatch(asked) };
   }
 
-  denied(request: DeniedRequest): void {
-    this.#denied.note(request);
+  denied(denial: Denial): void {
+    this.#denied.note(denial);
+  }
+
+  credentialsRefreshed(refresh: CredentialsRefresh): void {
+    recordRefresh(refresh, this.#trail);
+  }
+
+  definitionMismatch(mismatch: Mismatch): void {
+    recordMismatch(mismatch, this.#trail);
   }
 
   async reload<T extends Reloaded>(reload: () => Promise<T>): Promise<T> {
     return recordReload(reload, this.#trail);
+  }
+
+  reloadRefused(code: VmcpErrorCode): void {
+    recordRefusedReload(code, this.#trail);
   }
 
   [Symbol.dispose](): void {

@@ -42,6 +42,9 @@ export function auditedEdge(sessions: EdgeSessions, trail: AuditTrail): EdgeSess
     getMultiSession: (id) => sessions.getMultiSession(id),
     whenReady: async (id) => sessions.whenReady(id),
     terminate: async (id) => sessions.terminate(id),
+    ...(sessions.onSessionClosed && {
+      onSessionClosed: sessions.onSessionClosed.bind(sessions),
+    }),
   };
 }
 

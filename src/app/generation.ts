@@ -5,6 +5,7 @@ import { planReload, type PlanChange, type ReloadPlan } from "../config/reload-p
 import type { BackendConfig, VmcpConfig } from "../config/vmcp-config.ts";
 import type { BackendName } from "../domain/ids.ts";
 import type { AssembledBackend } from "./backends.ts";
+import { loadPins, type LoadedPins } from "./pins.ts";
 
 /** A backend as it serves one or more generations: made once, and kept as long as its configuration is the same. */
 export interface GenerationBackend {
@@ -22,6 +23,8 @@ export interface Generation {
   readonly number: number;
   readonly config: VmcpConfig;
   readonly backends: readonly GenerationBackend[];
+  /** The same object as before where neither the lock nor what is held against it has changed. */
+  readonly lock: LoadedPins;
 }
 
 /** Makes one backend with sockets of its own. Rejects with `invalid_config`. */
@@ -31,7 +34,8 @@ export type MakeBackend = (
 
 /** The generation of the start. Rejects with `invalid_config` and leaves nothing open. */
 export async function firstGeneration(config: VmcpConfig, make: MakeBackend): Promise<Generation> {
-  return { number: 1, config, backends: await makeAll(config.backends, new Map(), make) };
+  const lock = loadPins(config);
+  return { number: 1, config, lock, backends: await makeAll(config.backends, new Map(), make) };
 }
 
 /** As `planReload`; looks at the files that backends refer to as well. */
@@ -44,7 +48,12 @@ export async function planFrom(running: Generation, next: VmcpConfig): Promise<R
       return isSame ? [] : [config.name];
     }),
   );
-  return planReload(running.config, next, { backendsWithChangedFiles: new Set(changed.flat()) });
+  const [was, is] = [running.lock.content, loadPins(next).content];
+  const hasOtherLock = was !== "" && is !== "" && was !== is;
+  return planReload(running.config, next, {
+    backendsWithChangedFiles: new Set(changed.flat()),
+    settingsWithChangedFiles: new Set(hasOtherLock ? ["lockFile"] : []),
+  });
 }
 
 /** The generation after `running` as planned. Opens nothing; rejects with `invalid_config` and leaves nothing open. */
@@ -59,8 +68,10 @@ export async function nextGeneration(
       .filter(({ config: { name } }) => !remade.has(name))
       .map((backend) => [backend.config.name, backend]),
   );
+  const next = loadPins(config);
+  const lock = next.signature === running.lock.signature ? running.lock : next;
   const backends = await makeAll(config.backends, kept, make);
-  return { number: running.number + 1, config, backends };
+  return { number: running.number + 1, config, lock, backends };
 }
 
 /** The backends of one generation that another one no longer has in the same form. */

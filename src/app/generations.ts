@@ -106,5 +106,11 @@ async function closeWhenUnused(
 }
 
 async function closeSockets(backends: readonly GenerationBackend[]): Promise<void> {
-  await Promise.allSettled(backends.map(async ({ http }) => http[Symbol.asyncDispose]()));
+  await Promise.allSettled(
+    backends.flatMap(({ http, assembled: { credentials } }) =>
+      [http, credentials ?? NOTHING].map(async (each) => each[Symbol.asyncDispose]()),
+    ),
+  );
 }
+
+const NOTHING: AsyncDisposable = { async [Symbol.asyncDispose]() {} };

@@ -2,6 +2,7 @@ import type { VmcpConfig } from "../config/vmcp-config.ts";
 import { mintSessionId, type SessionId } from "../domain/ids.ts";
 import type { Logger } from "../domain/logger.ts";
 import { chooseSessionFactory } from "../gateway/session-source.ts";
+import { ADMIT_ALL, type AdmissionRules } from "../session/admission.ts";
 import type { GuardOf } from "../session/backend-guard.ts";
 import type { Catalogues } from "../session/catalogues.ts";
 import type { EdgeSession } from "../session/edge-session.ts";
@@ -12,6 +13,7 @@ import { MemoryStorage } from "../session/stores/memory-storage.ts";
 import { createArgumentCheck } from "./argument-check.ts";
 import type { GatewayAudit } from "./audit.ts";
 import type { Generation } from "./generation.ts";
+import type { PinnedViews } from "./pin-watch.ts";
 
 /** Milliseconds since the epoch that no clock change moves: lifetimes must not end because someone set the time. */
 export function monotonicMs(): number {
@@ -63,10 +65,12 @@ export function createFactory(
   catalogues: Catalogues,
   guardOf: GuardOf,
   logger: Logger,
+  pinned: PinnedViews = {},
+  admission: AdmissionRules = ADMIT_ALL,
 ): LiveSessionFactory {
   const { maxGlobalBackendStartConcurrency } = config.operational.sessions;
   return new LiveSessionFactory({
-    ...toFactoryConfiguration(config, logger),
+    ...toFactoryConfiguration(config, logger, pinned, admission),
     catalogues,
     now: monotonicMs,
     logger,
@@ -79,6 +83,8 @@ export function createFactory(
 export function toFactoryConfiguration(
   { operational: { sessions, failureHandling }, aggregation, limits, backends }: VmcpConfig,
   logger: Logger,
+  pinned: PinnedViews = {},
+  admission: AdmissionRules = ADMIT_ALL,
 ): FactoryConfiguration {
   const slots = new Map(backends.map(({ name, maxConcurrentCalls }) => [name, maxConcurrentCalls]));
   return {
@@ -87,7 +93,7 @@ export function toFactoryConfiguration(
     startTimeoutMs: Math.max(...backends.map(({ timeouts }) => timeouts.startMs)),
     startDeadlineMs: sessions.startDeadlineMs,
     drainDeadlineMs: sessions.drainDeadlineMs,
-    clientAnswerTimeoutMs: Math.max(...backends.map(({ timeouts }) => timeouts.clientAnswerMs)),
+    clientAnswerTimeoutMs: longestClientAnswerMs({ backends }),
     maxCallsInFlight: limits.callsPerSession,
     callLimits: {
       callsPerProcess: limits.callsPerProcess,
@@ -95,5 +101,12 @@ export function toFactoryConfiguration(
     },
     partialFailure: failureHandling.partialFailureMode,
     argumentCheck: createArgumentCheck({ backends, limits }, logger),
+    ...pinned,
+    admission,
   };
+}
+
+/** How long any backend waits for what it asked a client. */
+export function longestClientAnswerMs({ backends }: Pick<VmcpConfig, "backends">): number {
+  return Math.max(...backends.map(({ timeouts }) => timeouts.clientAnswerMs));
 }

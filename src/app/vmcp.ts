@@ -1,12 +1,12 @@
 import { randomBytes } from "node:crypto";
 import type { Readable, Writable } from "node:stream";
-import { aggregate, type Aggregate } from "../aggregation/aggregate.ts";
+import { aggregate, type Aggregate, type BackendCapabilities } from "../aggregation/aggregate.ts";
 import { HttpPools } from "../backend/streamable-http/http-pools.ts";
 import { digestsOf } from "../config/comparable.ts";
 import { resolveConfig, type VmcpConfigInput } from "../config/load-config.ts";
 import type { PlanChange, ReloadPlan } from "../config/reload-plan.ts";
 import type { VmcpConfig } from "../config/vmcp-config.ts";
-import { VmcpError } from "../domain/errors.ts";
+import { VmcpError, type VmcpErrorCode } from "../domain/errors.ts";
 import { ANONYMOUS, type Identity } from "../domain/identity.ts";
 import { parseBackendName, type BackendName } from "../domain/ids.ts";
 import type { JsonObject } from "../domain/json.ts";
@@ -19,20 +19,33 @@ import { MemoryPressure } from "../server/memory-pressure.ts";
 import type { HostSeat } from "../server/host-seat.ts";
 import { HttpHost } from "../server/http-host.ts";
 import { StdioHost } from "../server/stdio-host.ts";
+import type { AdmissionRules } from "../session/admission.ts";
 import { Catalogues } from "../session/catalogues.ts";
 import type { EdgeSession } from "../session/edge-session.ts";
 import type { LiveSessionFactory } from "../session/multi-session-factory.ts";
 import type { MultiSessionFactory } from "../session/session.ts";
 import type { SessionManager } from "../session/session-manager.ts";
+import { AccessRules } from "./access-rules.ts";
 import { createAudit, type GatewayAudit } from "./audit.ts";
 import { assembleBackend } from "./backends.ts";
 import type { Generation, GenerationBackend } from "./generation.ts";
 import { Generations } from "./generations.ts";
-import { defaultMaxConnections } from "./max-connections.ts";
 import { createMonitor } from "./health.ts";
+import { hostLimits } from "./host-limits.ts";
+import { IncomingAuth } from "./incoming-auth.ts";
+import { OutgoingAuth } from "./outgoing-auth.ts";
 import { toOverview, type Overview } from "./overview.ts";
-import { createFactory, createSessions, monotonicMs, toFactoryConfiguration } from "./sessions.ts";
+import { pinStatus, PinWatch } from "./pin-watch.ts";
+import {
+  createFactory,
+  createSessions,
+  longestClientAnswerMs,
+  monotonicMs,
+  toFactoryConfiguration,
+} from "./sessions.ts";
+import { socketsPerOrigin } from "./backend-sockets.ts";
 import { Shutdown, type CloseOptions } from "./shutdown.ts";
+import { retryFor, signInRoutes } from "./sign-in-routes.ts";
 import { toBackendStatus } from "./status.ts";
 import { packageVersion } from "./version.ts";
 
@@ -78,8 +91,12 @@ export class Vmcp implements AsyncDisposable {
   readonly #host: HttpHost;
   readonly #monitor: HealthMonitor;
   readonly #audit: GatewayAudit;
+  readonly #incoming: IncomingAuth;
+  readonly #outgoing: OutgoingAuth;
   readonly #generations: Generations;
   readonly #catalogues: Catalogues;
+  readonly #pinWatch: PinWatch;
+  readonly #access: AccessRules;
   readonly #factory: LiveSessionFactory;
   readonly #resolveConfig: (input: VmcpConfigInput) => VmcpConfig;
   readonly #seat: HostSeat | undefined;
@@ -95,6 +112,8 @@ export class Vmcp implements AsyncDisposable {
     catalogues: Catalogues,
     monitor: HealthMonitor,
     audit: GatewayAudit,
+    incoming: IncomingAuth,
+    outgoing: OutgoingAuth,
     options: VmcpOptions,
   ) {
     const logger = options.logger ?? SILENT_LOGGER;
@@ -105,11 +124,20 @@ export class Vmcp implements AsyncDisposable {
     this.#seat = options.seat;
     this.#resolveConfig = options.resolveConfig ?? ((input) => resolveConfig(input));
     this.serverInfo = { name: config.name, version: packageVersion() };
+    this.#pinWatch = new PinWatch(logger, (mismatch) => audit.definitionMismatch(mismatch));
+    this.#access = new AccessRules({
+      logger,
+      now: monotonicMs,
+      hasForeignSessions: options.sessionFactory !== undefined,
+      scopes: incoming,
+    });
     this.#factory = createFactory(
       config,
       catalogues,
       (backend) => monitor.breakers.of(backend),
       logger,
+      this.#pinWatch.by(generations.current.lock.pins),
+      this.#access.of(config),
     );
     this.sessions = createSessions(
       () => generations.current,
@@ -121,6 +149,8 @@ export class Vmcp implements AsyncDisposable {
     );
     this.#monitor = monitor;
     this.#audit = audit;
+    this.#incoming = incoming;
+    this.#outgoing = outgoing;
     monitor.replaceBackends(generations.current.backends.map(({ assembled }) => assembled.probed));
     this.#host = this.#createHost(logger);
     this.#shutdown = this.#createShutdown(logger);
@@ -132,25 +162,38 @@ export class Vmcp implements AsyncDisposable {
     const logger = options.logger ?? SILENT_LOGGER;
     const audit = createAudit(config.audit, logger);
     let vmcp: Vmcp | undefined;
+    const retry = (backend: BackendName): void => {
+      if (vmcp !== undefined) vmcp.#retry(backend);
+    };
     const monitor = createMonitor(config.operational, logger, {
       onChange: (health) => options.onBackendHealth?.(health),
-      onAlive: (backend) => {
-        if (vmcp !== undefined) vmcp.#retry(backend);
-      },
+      onAlive: (backend) => retry(backend),
+    });
+    const outgoing = new OutgoingAuth({
+      logger,
+      keys: config.server.stateKeys,
+      onSignedIn: (identity) => retryFor(vmcp?.sessions.liveSessions() ?? [], identity),
+      onRefresh: (refresh) => audit.credentialsRefreshed(refresh),
     });
     const parts = {
       limits: config.limits,
       logger,
       catalogues,
       breakers: monitor.breakers,
+      outgoing,
+      onReached: (backend: BackendName, toolCount: number) => monitor.reached(backend, toolCount),
       version: packageVersion(),
+      onListed: (source: BackendCapabilities) => {
+        if (vmcp !== undefined) vmcp.#noteListed(source);
+      },
     };
     const generations = await Generations.create(config, async (backend) => {
       const http = new HttpPools({ calls: socketsPerOrigin(config) });
       const assembled = await assembleBackend(backend, { ...parts, http });
       return { http, assembled: { ...assembled, session: audit.backend(assembled.session) } };
     });
-    vmcp = new Vmcp(generations, catalogues, monitor, audit, options);
+    const incoming = await IncomingAuth.create(config, logger);
+    vmcp = new Vmcp(generations, catalogues, monitor, audit, incoming, outgoing, options);
     return vmcp;
   }
 
@@ -160,6 +203,8 @@ export class Vmcp implements AsyncDisposable {
       throw new VmcpError("invalid_argument", "This gateway was started or closed already");
     }
     const url = await this.#host.listen();
+    this.#incoming.listens(url);
+    this.#outgoing.listens(url);
     this.#audit.start("stdout");
     this.#phase = "starting";
     void this.#startProbing();
@@ -215,7 +260,12 @@ export class Vmcp implements AsyncDisposable {
 
   /** What clients see of the backends as far as they have ever answered, and what became of the rest. */
   overview(): Overview {
-    return toOverview(this.#aggregate(this.#config));
+    return toOverview(this.#aggregate(this.#generations.current));
+  }
+
+  /** What each backend was last known to offer, exactly as it said it; those that never answered are absent. */
+  offered(): readonly BackendCapabilities[] {
+    return this.#offeredBy(this.#config);
   }
 
   /**
@@ -229,6 +279,11 @@ export class Vmcp implements AsyncDisposable {
    */
   async reload(config: VmcpConfigInput | { readonly config: VmcpConfig }): Promise<ReloadReport> {
     return this.#audit.reload(async () => this.#reload(config));
+  }
+
+  /** For the audit log: a configuration was refused, with this code, before it could be given to `reload`. */
+  reloadRefused(code: VmcpErrorCode): void {
+    this.#audit.reloadRefused(code);
   }
 
   /**
@@ -250,15 +305,20 @@ export class Vmcp implements AsyncDisposable {
   async #reload(config: VmcpConfigInput | { readonly config: VmcpConfig }): Promise<ReloadReport> {
     const next = "config" in config ? config.config : this.#resolveConfig(config);
     const tools = { added: [] as readonly string[], removed: [] as readonly string[] };
+    const incoming = await this.#incoming.prepare(next);
+    const admission = this.#access.of(next);
     const { changes } = await this.#generations.change(next, async (generation, plan, running) => {
-      const before = this.#toolNames(running.config);
+      const before = this.#toolNames(running);
       this.#forgetCatalogues(plan);
-      const isInstalled = this.#install(generation);
-      const after = this.#toolNames(generation.config);
+      incoming.install();
+      const isInstalled = this.#install(generation, admission);
+      const after = this.#toolNames(generation);
       tools.added = [...after].filter((name) => !before.has(name));
       tools.removed = [...before].filter((name) => !after.has(name));
       return isInstalled;
     });
+    // A file that it reads may be another one although nothing of the configuration is.
+    incoming.install();
     const { number } = this.#generations.current;
     return { generation: number, changes, sessions: this.sessions.liveSessions().length, tools };
   }
@@ -275,29 +335,41 @@ export class Vmcp implements AsyncDisposable {
   }
 
   /** Everything before the first wait happens between two requests. */
-  async #install({ config, backends }: Generation): Promise<void> {
+  async #install({ config, backends, lock }: Generation, admission: AdmissionRules): Promise<void> {
     const assembled = backends.map((backend) => backend.assembled);
     for (const backend of backends) adjustTimeouts(backend);
     this.#monitor.replaceBackends(assembled.map(({ probed }) => probed));
     await Promise.all([
       this.#factory.reconfigure(
-        toFactoryConfiguration(config, this.#logger),
+        toFactoryConfiguration(config, this.#logger, this.#pinWatch.by(lock.pins), admission),
         assembled.map(({ session }) => session),
       ),
       this.#monitor.left(),
     ]);
   }
 
-  #aggregate({ backends, aggregation }: VmcpConfig): Aggregate {
-    const sources = backends.flatMap(({ name }) => {
-      const capabilities = this.#catalogues.lastKnown(name, ANY_CLIENT);
-      return capabilities === undefined ? [] : [{ backend: name, capabilities }];
-    });
-    return aggregate(sources, aggregation);
+  #aggregate({ config, lock }: Pick<Generation, "config" | "lock">): Aggregate {
+    const { withheldOf } = this.#pinWatch.by(lock.pins);
+    const sources = this.#offeredBy(config).map((source) => ({
+      ...source,
+      withheld: withheldOf?.(source),
+    }));
+    return aggregate(sources, config.aggregation);
   }
 
-  #toolNames(config: VmcpConfig): ReadonlySet<string> {
-    return new Set(this.#aggregate(config).table.tools.keys());
+  #offeredBy({ backends }: VmcpConfig): readonly BackendCapabilities[] {
+    return backends.flatMap(({ name }) => {
+      const capabilities = this.#catalogues.lastOfAny(name);
+      return capabilities === undefined ? [] : [{ backend: name, capabilities }];
+    });
+  }
+
+  #noteListed(source: BackendCapabilities): void {
+    this.#pinWatch.noteListed(this.#generations.current.lock.pins, source);
+  }
+
+  #toolNames(generation: Pick<Generation, "config" | "lock">): ReadonlySet<string> {
+    return new Set(this.#aggregate(generation).table.tools.keys());
   }
 
   /** Something has seen the backend alive: sessions that had to do without it try again. */
@@ -340,7 +412,9 @@ export class Vmcp implements AsyncDisposable {
           ]),
         cut: async () => {
           await this.#host[Symbol.asyncDispose]();
+          await this.#incoming[Symbol.asyncDispose]();
           await this.#generations[Symbol.asyncDispose]();
+          this.#outgoing[Symbol.dispose]();
           this.#audit[Symbol.dispose]();
         },
       },
@@ -352,22 +426,17 @@ export class Vmcp implements AsyncDisposable {
     const { server, limits } = this.#config;
     return new HttpHost({
       ...server,
-      limits: {
-        requestBytes: limits.requestBytes,
-        headerBytes: limits.headerBytes,
-        headersTimeoutMs: limits.headersTimeoutMs,
-        requestTimeoutMs: limits.headersTimeoutMs + limits.bodyTimeoutMs,
-        keepAliveTimeoutMs: limits.keepAliveTimeoutMs,
-        idleTimeoutMs: limits.idleTimeoutMs,
-        maxConnections: limits.maxConnections ?? defaultMaxConnections(),
-        streamBufferBytes: limits.streamBufferBytes,
-      },
+      limits: hostLimits(limits),
       messageLimits: { jsonDepth: limits.jsonDepth, idLength: limits.idLength },
       sessions: this.#audit.edge(this.sessions),
       serverInfo: this.serverInfo,
+      clientAnswerMs: () => longestClientAnswerMs(this.#config),
       status: (withDigests) => this.#status(withDigests),
       isReady: () => this.#phase === "ready" && !this.#audit.isRefusing,
       readiness: () => this.#audit.readiness(),
+      authenticator: this.#incoming,
+      openRoutes: signInRoutes(this.#outgoing.signIns, logger),
+      failedRequestsPerMinute: limits.failedRequestsPerMinute,
       onDenied: (request) => this.#audit.denied(request),
       pressure: new MemoryPressure({ logger, processes: this.#seat?.count ?? 1 }),
       ...(this.#seat && { seat: this.#seat }),
@@ -401,6 +470,7 @@ export class Vmcp implements AsyncDisposable {
       sessionManagementV2: this.#config.operational.sessionManagementV2,
       sessions: this.sessions.sessionCount,
       ...this.#audit.status(),
+      ...pinStatus(this.#generations.current.lock.pins, this.offered()),
       config: {
         generation: this.#generations.current.number,
         ...(withDigests && { digests: { ...digestsOf(this.#config.comparable, this.#salt) } }),
@@ -413,18 +483,6 @@ export class Vmcp implements AsyncDisposable {
 }
 
 const SALT_BYTES = 16;
-
-/** Where only few calls may be in flight, lists and pings must still find a way past them. */
-const MIN_SOCKETS_PER_ORIGIN = 256;
-
-/** Calls that the limits let through must not wait for each other's sockets, nor must sessions that start. */
-function socketsPerOrigin({ limits, operational }: VmcpConfig): number {
-  const starts = operational.sessions.maxGlobalBackendStartConcurrency;
-  return Math.max(MIN_SOCKETS_PER_ORIGIN, limits.callsPerProcess + starts);
-}
-
-/** A kind of client that no list is filed under, so that the newest one of any kind is found. */
-const ANY_CLIENT = "";
 
 function adjustTimeouts({ assembled, config }: GenerationBackend): void {
   const { startMs, callMs, toolsMs, callMaxMs, clientAnswerMs } = config.timeouts;

@@ -129,6 +129,20 @@ describe("a call", () => {
     });
   });
 
+  test("of a name that was denied is told apart from one that nobody offers", () => {
+    const { trail, records } = createRig();
+
+    trail.callBegins(PARTY, CALL)?.failed(new VmcpError("capability_not_found", "m"));
+    trail
+      .callBegins(PARTY, CALL)
+      ?.failed(new VmcpError("capability_not_found", "m", { reason: "forbidden by policies[0]" }));
+
+    expect(records().filter(({ outcome }) => outcome !== "pending")).toMatchObject([
+      { outcome: "failure", metadata: { extra: { error_kind: "capability_not_found" } } },
+      { outcome: "denied", metadata: { extra: { error_kind: "policy_denied" } } },
+    ]);
+  });
+
   test("for which there is no room was denied", () => {
     const { trail, records } = createRig();
 

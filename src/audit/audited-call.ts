@@ -25,6 +25,9 @@ type AboutCall = Pick<AuditEvent, "type" | "source" | "subjects" | "target">;
 const DENIALS: ReadonlySet<VmcpErrorCode> = new Set([
   "forbidden_host",
   "overloaded",
+  "insufficient_scope",
+  "policy_denied",
+  "rate_limited",
   "too_many_sessions",
 ]);
 
@@ -52,11 +55,14 @@ export class AuditedCall {
       this.#end("failure", { backend, error_kind: "backend_error", error_code: error.code }, data);
   }
 
-  failed({ code, executionState, backend: failing }: VmcpError, backend?: string): void {
+  failed(error: VmcpError, backend?: string): void {
+    const { executionState, backend: failing, reason } = error;
+    const code = codeOnRecord(error);
     this.#end(outcomeOfError(code), {
       backend: failing ?? backend,
       error_kind: code,
       execution_state: executionState,
+      reason,
     });
   }
 
@@ -87,6 +93,11 @@ export class AuditedCall {
     const { maxDataSize } = this.#options;
     return bytes.length <= maxDataSize ? result : beginningOf(bytes, maxDataSize);
   }
+}
+
+/** A name that was denied reads to its client like one that nobody offers; here it is told apart by its reason. */
+function codeOnRecord({ code, reason }: VmcpError): VmcpErrorCode {
+  return code === "capability_not_found" && reason !== undefined ? "policy_denied" : code;
 }
 
 /** The outcome of what ended with this error. */

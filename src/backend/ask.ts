@@ -16,10 +16,14 @@ export type Ask = (question: Question, signal: AbortSignal) => Promise<BackendMe
 /**
  * Makes the way in which a connection asks for itself. Its ids carry the prefix that clients may not use, and
  * a part of their own besides, so that they meet no other id of the gateway. What else comes on the way to an
- * answer goes to `overhear`.
+ * answer goes to `overhear`. `asked` is how many questions the channel has carried before: no id may come again.
  */
-export function createAsk(channel: Channel, overhear: (message: BackendMessage) => void): Ask {
-  let count = 0;
+export function createAsk(
+  channel: Pick<Channel, "forward">,
+  overhear: (message: BackendMessage) => void,
+  asked = 0,
+): Ask {
+  let count = asked;
   return async ({ method, params, timeoutMs }, signal) => {
     signal.throwIfAborted();
     count += 1;

@@ -20,7 +20,8 @@ export class CallClock {
   readonly #capMs: number;
   readonly #clientAnswerMs: number;
   readonly #deadline: Deadline;
-  readonly #awaited = new Set<RequestId>();
+  /** Made with the first wait: few calls ever have one. */
+  #awaited: Set<RequestId> | undefined;
   /** Moves forward by every wait for the client, so that those do not count against the cap. */
   #startedAtMs = performance.now();
   #stoppedAtMs = 0;
@@ -36,22 +37,23 @@ export class CallClock {
     this.#capMs = Math.max(timeouts.callMaxMs, this.#timeoutMs);
     this.#clientAnswerMs = timeouts.clientAnswerMs;
     this.#deadline = DEADLINES.add(this.#timeoutMs, () => {
-      if (this.#awaited.size > 0) onExpire("client_answer_timeout", this.#clientAnswerMs);
+      if (this.awaited.size > 0) onExpire("client_answer_timeout", this.#clientAnswerMs);
       else onExpire("backend_timeout", Math.round(performance.now() - this.#startedAtMs));
     });
   }
 
   /** The ids of the backend's requests that this call still waits for. */
   get awaited(): ReadonlySet<RequestId> {
-    return this.#awaited;
+    return this.#awaited ?? NOTHING_AWAITED;
   }
 
   progress(): void {
-    if (this.#awaited.size === 0) this.#run();
+    if (this.awaited.size === 0) this.#run();
   }
 
   /** The backend has asked the client for something. */
   waitForClient(id: RequestId): void {
+    this.#awaited ??= new Set();
     if (this.#awaited.size >= MAX_AWAITED) return;
     if (this.#awaited.size === 0) this.#stoppedAtMs = performance.now();
     this.#awaited.add(id);
@@ -60,7 +62,7 @@ export class CallClock {
   }
 
   clientAnswered(id: RequestId): void {
-    if (!this.#awaited.delete(id) || this.#awaited.size > 0) return;
+    if (this.#awaited?.delete(id) !== true || this.#awaited.size > 0) return;
     this.#startedAtMs += performance.now() - this.#stoppedAtMs;
     this.#run();
   }
@@ -77,6 +79,8 @@ export class CallClock {
     this.#deadline.extend(Math.max(0, Math.min(this.#timeoutMs, leftMs)));
   }
 }
+
+const NOTHING_AWAITED: ReadonlySet<RequestId> = new Set();
 
 function timeOfTool({ callMs, toolsMs }: BackendTimeouts, toolName: string | undefined): number {
   const hasOwnTime = toolName !== undefined && Object.hasOwn(toolsMs, toolName);

@@ -10,7 +10,11 @@ import type { BackendMessage } from "../mcp/exchange.ts";
 import { scanElements, scanMembers, type ValueSpan } from "../mcp/json-spans.ts";
 import { resultOf, type Ask } from "./ask.ts";
 import { faultOfItem } from "./capability-item.ts";
+import { ListCaching } from "./list-caching.ts";
 import type { BackendSettings } from "./options.ts";
+
+/** How much of a backend's own name for something a line of the log shows. */
+const MAX_LOGGED_CHARS = 128;
 
 /** One of the four lists: how it is asked for and how its items are told apart. */
 interface ListShape {
@@ -56,7 +60,8 @@ const RESOURCE_TEMPLATES: ListShape = {
 /**
  * Fetches every page of every list that the greeting announces, the lists side by side.
  *
- * A list that the backend turns out not to know is empty. An item that cannot be used is left out with a line
+ * `faultOfTool` says why a tool cannot be used on the way that calls of it would take. A list that the backend turns
+ * out not to know is empty. An item that cannot be used is left out with a line
  * in the log, as is what comes after a cap or a cursor that repeats; neither costs the rest of the list.
  */
 export async function fetchCapabilities(
@@ -64,10 +69,13 @@ export async function fetchCapabilities(
   greeting: BackendGreeting,
   settings: BackendSettings,
   signal: AbortSignal,
+  faultOfTool?: (tool: JsonObject) => string | undefined,
 ): Promise<CapabilitySet> {
+  const caching = new ListCaching();
   const fetchList = async (shape: ListShape): Promise<readonly Capability[]> => {
     if (greeting.capabilities[shape.announcedBy] === undefined) return [];
-    return new ListFetch(ask, shape, settings).run(signal);
+    const faultOf = shape === TOOLS ? faultOfTool : undefined;
+    return new ListFetch(ask, shape, settings, caching, faultOf).run(signal);
   };
   const [tools, prompts, resources, resourceTemplates] = await Promise.all([
     fetchList(TOOLS),
@@ -76,7 +84,7 @@ export async function fetchCapabilities(
     fetchList(RESOURCE_TEMPLATES),
   ]);
   const hash = hashOf([tools, prompts, resources, resourceTemplates]);
-  return { hash, tools, prompts, resources, resourceTemplates };
+  return { hash, tools, prompts, resources, resourceTemplates, ...caching.outcome };
 }
 
 /** One list on its way, page by page. */
@@ -84,11 +92,21 @@ class ListFetch {
   readonly #ask: Ask;
   readonly #shape: ListShape;
   readonly #settings: BackendSettings;
+  readonly #caching: ListCaching;
+  readonly #faultOf: ((value: JsonObject) => string | undefined) | undefined;
   readonly #items = new Map<string, Capability>();
   readonly #cursors = new Set<string>();
   #bytes = 0;
 
-  constructor(ask: Ask, shape: ListShape, settings: BackendSettings) {
+  constructor(
+    ask: Ask,
+    shape: ListShape,
+    settings: BackendSettings,
+    caching: ListCaching,
+    faultOf: ((value: JsonObject) => string | undefined) | undefined,
+  ) {
+    this.#caching = caching;
+    this.#faultOf = faultOf;
     this.#ask = ask;
     this.#shape = shape;
     this.#settings = settings;
@@ -105,6 +123,7 @@ class ListFetch {
       const answer = await this.#ask({ method, params }, signal);
       const result = resultOf(name, method, answer);
       if (result === undefined || !this.#takePage(answer, result)) return [...this.#items.values()];
+      this.#caching.note(result);
       const { nextCursor } = result;
       // An empty string is a cursor like any other.
       if (typeof nextCursor !== "string") return [...this.#items.values()];
@@ -138,8 +157,9 @@ class ListFetch {
       return true;
     }
     const key = textOf(value, keyMember);
-    if (this.#items.has(key)) {
-      this.#warn("backend offers something that cannot be used", "its name came before");
+    const reason = this.#items.has(key) ? "its name came before" : this.#faultOf?.(value);
+    if (reason !== undefined) {
+      this.#warn("backend offers something that cannot be used", reason, key);
       return true;
     }
     const maxItems = kind === "tool" ? limits.toolsPerBackend : limits.itemsPerList;
@@ -158,9 +178,10 @@ class ListFetch {
     return [...this.#items.values()];
   }
 
-  #warn(message: string, reason: string): void {
+  #warn(message: string, reason: string, item?: string): void {
     const { logger, name } = this.#settings;
-    logger.warn(message, { backend: name, method: this.#shape.method, reason });
+    const named = item === undefined ? {} : { item: item.slice(0, MAX_LOGGED_CHARS) };
+    logger.warn(message, { backend: name, method: this.#shape.method, reason, ...named });
   }
 }
 

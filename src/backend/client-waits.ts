@@ -4,13 +4,15 @@ import { answeredId } from "./read-messages.ts";
 
 /** Which calls of one connection stand still until the client has answered which request of the backend. */
 export class ClientWaits {
-  readonly #clocks = new Map<RequestId, Set<CallClock>>();
+  /** Made with the first wait: there is one of these for every session and backend. */
+  #clocks: Map<RequestId, Set<CallClock>> | undefined;
 
   /** The backend has asked the client; the calls that this may hold up wait along. */
   begin(id: RequestId, clocks: Iterable<CallClock>): void {
     for (const clock of clocks) {
       clock.waitForClient(id);
       if (!clock.awaited.has(id)) continue;
+      this.#clocks ??= new Map();
       const waiting = this.#clocks.get(id);
       if (waiting === undefined) this.#clocks.set(id, new Set([clock]));
       else waiting.add(clock);
@@ -19,7 +21,7 @@ export class ClientWaits {
 
   /** Looks at a message on its way to the backend: if it answers a request, the clocks run again. */
   sent(message: Buffer): void {
-    if (this.#clocks.size === 0) return;
+    if (this.#clocks === undefined || this.#clocks.size === 0) return;
     const id = answeredId(message);
     if (id === undefined) return;
     for (const clock of this.#clocks.get(id) ?? []) clock.clientAnswered(id);
@@ -29,9 +31,9 @@ export class ClientWaits {
   /** A call has ended: nothing waits on its behalf any longer. */
   forget(clock: CallClock): void {
     for (const id of clock.awaited) {
-      const waiting = this.#clocks.get(id);
+      const waiting = this.#clocks?.get(id);
       waiting?.delete(clock);
-      if (waiting?.size === 0) this.#clocks.delete(id);
+      if (waiting?.size === 0) this.#clocks?.delete(id);
     }
   }
 }

@@ -2,21 +2,31 @@ import type { BackendGreeting, CapabilitySet } from "../domain/capabilities.ts";
 import type { BackendName } from "../domain/ids.ts";
 import type { AnswerSink, Exchange, OutboundRequest } from "../mcp/exchange.ts";
 import type { JsonRpcMessage } from "../mcp/json-rpc.ts";
-import type { Ask } from "./ask.ts";
+import { createAsk, type Ask } from "./ask.ts";
 import { fetchCapabilities } from "./capability-lists.ts";
 import type { BackendSettings } from "./options.ts";
-import type { BackendConnection, Channel } from "./ports.ts";
+import type { BackendConnection, Channel, ConnectionListener } from "./ports.ts";
+
+/** The greeting itself was one question. */
+const ASKED_BEFORE = 1;
 
 /** A channel whose backend has been greeted: the connection that a session holds. */
 export class Connection implements BackendConnection {
   readonly greeting: BackendGreeting;
   readonly #channel: Channel;
-  readonly #ask: Ask;
+  readonly #listener: Pick<ConnectionListener, "unsolicited">;
   readonly #settings: BackendSettings;
+  #ownAsk: Ask | undefined;
 
-  constructor(channel: Channel, ask: Ask, greeting: BackendGreeting, settings: BackendSettings) {
+  /** What comes on the way to an answer to the gateway itself goes to the listener. */
+  constructor(
+    channel: Channel,
+    listener: Pick<ConnectionListener, "unsolicited">,
+    greeting: BackendGreeting,
+    settings: BackendSettings,
+  ) {
     this.#channel = channel;
-    this.#ask = ask;
+    this.#listener = listener;
     this.greeting = greeting;
     this.#settings = settings;
   }
@@ -49,6 +59,16 @@ export class Connection implements BackendConnection {
   async ask(method: string, signal: AbortSignal): Promise<JsonRpcMessage> {
     const { message } = await this.#ask({ method }, signal);
     return message;
+  }
+
+  /** Made when the gateway first asks: where the lists are known already, it may never. */
+  get #ask(): Ask {
+    this.#ownAsk ??= createAsk(
+      this.#channel,
+      (message) => this.#listener.unsolicited(message),
+      ASKED_BEFORE,
+    );
+    return this.#ownAsk;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -161,7 +161,7 @@ test.for<readonly [string, Partial<BackendOptions>]>([
   ["a header of the connection", { headers: { connection: "s3cret" } }],
   ["a header name with a space", { headers: { "a b": "s3cret" } }],
   ["a header value with a line break", { headers: { a: "s3cret\r\nx: y" } }],
-  ["a revision that is not spoken", { revision: "2026-07-28" }],
+  ["a revision that is not spoken", { revision: "2027-01-01" }],
   ["no command", { transport: "stdio", command: undefined }],
   ["an argument with NUL", { transport: "stdio", command: "x", args: ["s3cret\0"] }],
 ])("a backend with %s is refused without showing a secret", ([, options]) => {

@@ -1,5 +1,9 @@
 import { VmcpError } from "../domain/errors.ts";
-import { isSessionfulRevision, SESSIONFUL_REVISIONS } from "../mcp/revisions.ts";
+import {
+  isSessionfulRevision,
+  SESSIONFUL_REVISIONS,
+  STATELESS_REVISION,
+} from "../mcp/revisions.ts";
 import { openConnection } from "./open-connection.ts";
 import { createPassingProbe, StandingProbe, type BackendProbe } from "./probe.ts";
 import {
@@ -14,7 +18,8 @@ import { toCommand } from "./stdio/command.ts";
 import { StdioChannel } from "./stdio/stdio-channel.ts";
 import { toEndpoint, type Endpoint } from "./streamable-http/endpoint.ts";
 import { HttpChannel } from "./streamable-http/http-channel.ts";
-import { Transports, type OpenChannel } from "./transports.ts";
+import { provenEndpoint } from "./streamable-http/proven-requests.ts";
+import { Transports, type OpenChannel, type Principal } from "./transports.ts";
 
 /** How to reach one configured backend, as often as there are sessions. */
 export interface BackendConnector {
@@ -85,18 +90,35 @@ export function toTransports(settings: BackendSettings): Transports {
 const SSE_PATH = /\/sse\/?$/;
 
 function toHttpOpener(settings: BackendSettings, endpoint: Endpoint): OpenChannel {
-  return (listener) => new HttpChannel(settings, endpoint, listener);
+  return (listener, principal) =>
+    new HttpChannel(settings, endpointFor(settings, endpoint, principal), listener);
 }
 
 function toSseOpener(settings: BackendSettings, endpoint: Endpoint): OpenChannel {
-  return (listener) => new SseChannel(settings, endpoint, listener);
+  return (listener, principal) =>
+    new SseChannel(settings, endpointFor(settings, endpoint, principal), listener);
 }
 
-function checkRevision({ name, revision = "auto" }: BackendSettings): void {
-  if (revision === "auto" || isSessionfulRevision(revision)) return;
+function endpointFor(
+  { credentials }: BackendSettings,
+  endpoint: Endpoint,
+  principal: Principal,
+): Endpoint {
+  return credentials === undefined ? endpoint : provenEndpoint(endpoint, credentials, principal);
+}
+
+function checkRevision({ name, revision = "auto", transport }: BackendSettings): void {
+  if (revision === STATELESS_REVISION && transport === "sse") {
+    throw new VmcpError(
+      "invalid_config",
+      `Backend "${name}": revision ${revision} cannot be spoken over transport "sse"; use streamable-http`,
+    );
+  }
+  if (revision === "auto" || revision === STATELESS_REVISION || isSessionfulRevision(revision))
+    return;
   throw new VmcpError(
     "invalid_config",
     `Backend "${name}": revision "${revision.slice(0, 32)}" is not spoken towards backends; ` +
-      `use auto, ${SESSIONFUL_REVISIONS.join(", ")}`,
+      `use auto, ${[...SESSIONFUL_REVISIONS, STATELESS_REVISION].join(", ")}`,
   );
 }

@@ -10,10 +10,15 @@ const MAX_HELD = 256;
  * not have yet. Some ask for the client's roots as soon as they are initialized.
  */
 export class HeldListener implements ConnectionListener {
-  readonly #listener: ConnectionListener;
+  #listener: ConnectionListener;
   #held: (() => void)[] | undefined = [];
 
   constructor(listener: ConnectionListener) {
+    this.#listener = listener;
+  }
+
+  /** Another one hears everything from now on, what is held already included. */
+  divert(listener: ConnectionListener): void {
     this.#listener = listener;
   }
 

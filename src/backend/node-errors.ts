@@ -1,6 +1,6 @@
-import { errors } from "undici";
 import type { BackendFailureCode, ExecutionState, VmcpErrorDetails } from "../domain/errors.ts";
 import { VmcpError } from "../domain/errors.ts";
+import { HTTPParserError } from "../lib/undici.ts";
 import { ADDRESS_REFUSED } from "../lib/checked-lookup.ts";
 
 /** An error that names its backend first, as every message about one does. */
@@ -27,10 +27,12 @@ export interface Reach {
  * as `backend_tls` even where the system only says that the connection was reset.
  */
 export function toConnectionError(backend: string, thrown: unknown, reach: Reach): VmcpError {
+  // What was found out before the request left, such as that there are no credentials for it, is known already.
+  if (thrown instanceof VmcpError && thrown.backend !== undefined) return thrown;
   const code = codeOf(thrown);
   const executionState = reach.isWritten ? "unknown" : "not_executed";
   // Errors of the parser carry a code by their documentation, but not in fact.
-  const isNotHttp = thrown instanceof errors.HTTPParserError;
+  const isNotHttp = thrown instanceof HTTPParserError;
   const failure = isNotHttp ? "backend_protocol" : classify(code, reach);
   const shown = code === "" ? "" : ` (${code})`;
   const sentence = code === ADDRESS_REFUSED ? WRONG_ADDRESS : SENTENCES[failure];

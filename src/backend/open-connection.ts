@@ -1,25 +1,32 @@
 import type { CapabilitySet } from "../domain/capabilities.ts";
+import { ANONYMOUS, type Identity } from "../domain/identity.ts";
 import { DEADLINES } from "../lib/deadlines.ts";
-import { createAsk } from "./ask.ts";
-import { Connection } from "./connection.ts";
-import { shakeHands } from "./handshake.ts";
+import { VmcpError } from "../domain/errors.ts";
+import { isJsonObject } from "../domain/json.ts";
+import { LATEST_SESSIONFUL } from "../mcp/revisions.ts";
+import { greet, type Greeting, type Opened } from "./greet.ts";
 import { HeldListener } from "./held-listener.ts";
 import { backendError } from "./node-errors.ts";
 import type { BackendSettings } from "./options.ts";
-import type { Channel, ClientProfile, ConnectionListener } from "./ports.ts";
-import type { OpenChannel, Transports } from "./transports.ts";
+import type { ClientProfile, ConnectionListener } from "./ports.ts";
+import type { SpokenFamily } from "./stateless/spoken-family.ts";
+import type { OpenChannel, Principal, Transports } from "./transports.ts";
 
 /** What a new connection is for: who is behind it, who listens, and whether lists are needed. */
 export interface OpenRequest {
-  readonly client: Pick<ClientProfile, "capabilities" | "info">;
+  readonly client: Pick<ClientProfile, "capabilities" | "info"> &
+    Partial<Pick<ClientProfile, "revision">>;
+  /** For whom it is opened; default: the gateway itself. */
+  readonly identity?: Identity;
+  /** For whom it is used, asked at each request; default: the one above. */
+  readonly currentIdentity?: () => Identity;
   readonly listener: ConnectionListener;
   /** Given, no list is fetched. */
   readonly knownCapabilities?: CapabilitySet;
-}
-
-export interface Opened {
-  readonly connection: Connection;
-  readonly capabilities: CapabilitySet;
+  /** The level that its client has set, where the backend is to be told with each request. */
+  readonly logLevel?: string | undefined;
+  /** The gateway looks for itself: then it also finds out which revisions the backend speaks. */
+  readonly isProbe?: boolean;
 }
 
 /**
@@ -59,31 +66,95 @@ async function openBy(
   request: OpenRequest,
   signal: AbortSignal,
 ): Promise<Opened> {
-  const listener = new HeldListener(request.listener);
-  const channel = openChannel(listener);
+  const { spoken } = settings;
+  const opening = new Opening(openChannel, settings, request, signal);
+  if (!spoken.mustAsk(request.isProbe === true)) return openAsKnown(opening, spoken, signal);
+  const opened = await opening.by("ask");
+  if (opened !== undefined) return opened;
+  const withSession = await opening.by("initialize");
+  spoken.confirm("sessionful");
+  return withSession;
+}
+
+/** A backend that refuses a session may know the revision without them. If not, that it refused is what counts. */
+async function openAsKnown(
+  opening: Opening,
+  { isPinned }: SpokenFamily,
+  signal: AbortSignal,
+): Promise<Opened> {
   try {
-    const opened = await greet(channel, listener, settings, request, signal);
-    listener.releaseSoon();
-    return opened;
-  } catch (thrown) {
-    listener.drop();
-    await channel[Symbol.asyncDispose]();
-    throw thrown;
+    return await opening.by("initialize");
+  } catch (refusal) {
+    if (isPinned || !opening.canStandAlone || signal.aborted || !isRefusal(refusal)) throw refusal;
+    try {
+      return await opening.by("askOnly");
+    } catch {
+      throw refusal;
+    }
   }
 }
 
-async function greet(
-  channel: Channel,
-  listener: ConnectionListener,
-  settings: BackendSettings,
-  request: OpenRequest,
-  signal: AbortSignal,
-): Promise<Opened> {
-  const ask = createAsk(channel, (message) => listener.unsolicited(message));
-  const greeting = await shakeHands(channel, ask, settings, request.client, signal);
-  const connection = new Connection(channel, ask, greeting, settings);
-  const capabilities = request.knownCapabilities ?? (await connection.listCapabilities(signal));
-  return { connection, capabilities };
+/** Attempts to open one connection over one transport, each on a channel of its own. */
+class Opening {
+  readonly #openChannel: OpenChannel;
+  readonly #settings: BackendSettings;
+  readonly #request: OpenRequest;
+  readonly #signal: AbortSignal;
+  #canStandAlone = false;
+
+  constructor(
+    openChannel: OpenChannel,
+    settings: BackendSettings,
+    request: OpenRequest,
+    signal: AbortSignal,
+  ) {
+    this.#openChannel = openChannel;
+    this.#settings = settings;
+    this.#request = request;
+    this.#signal = signal;
+  }
+
+  /** Whether the channel of the last attempt can carry requests without a session. */
+  get canStandAlone(): boolean {
+    return this.#canStandAlone;
+  }
+
+  /** Undefined only where the backend was asked and gave no hint of what it speaks. */
+  async by(way: "ask"): Promise<Opened | undefined>;
+  async by(way: "initialize" | "askOnly"): Promise<Opened>;
+  async by(way: Greeting): Promise<Opened | undefined> {
+    const { client, listener, knownCapabilities, logLevel } = this.#request;
+    const held = new HeldListener(listener);
+    const channel = this.#openChannel(held, principalOf(this.#request));
+    this.#canStandAlone = channel.standalone !== undefined;
+    let opened: Opened | undefined;
+    try {
+      const settings = this.#settings;
+      const parts = { channel, held, settings, client, listener, knownCapabilities, logLevel };
+      opened = await greet(parts, way, this.#signal);
+      return opened;
+    } finally {
+      if (opened === undefined) held.drop();
+      else held.releaseSoon();
+      if (opened === undefined) await channel[Symbol.asyncDispose]();
+    }
+  }
+}
+
+/** An answer in MCP's own words to an `initialize` that its sender does not take. */
+function isRefusal(thrown: unknown): boolean {
+  const { code, cause } = VmcpError.from(thrown);
+  return code === "backend_http_4xx" || (code === "backend_protocol" && cause === undefined);
+}
+
+/** Clients of the revision that has the error for it say that they open links. */
+function principalOf({ client, identity = ANONYMOUS, currentIdentity }: OpenRequest): Principal {
+  const { elicitation } = client.capabilities;
+  const opensLinks =
+    client.revision === LATEST_SESSIONFUL &&
+    isJsonObject(elicitation) &&
+    elicitation["url"] !== undefined;
+  return { identity: currentIdentity ?? (() => identity), opensLinks };
 }
 
 function startError({ name, timeouts }: BackendSettings): Error {

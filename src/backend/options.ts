@@ -1,6 +1,8 @@
 import type { BackendName } from "../domain/ids.ts";
 import type { JsonObject } from "../domain/json.ts";
 import type { Logger } from "../domain/logger.ts";
+import type { OutgoingCredentials } from "./credentials.ts";
+import { SpokenFamily } from "./stateless/spoken-family.ts";
 import type { HttpPools } from "./streamable-http/http-pools.ts";
 
 /** How long each step may take, in milliseconds. */
@@ -103,10 +105,15 @@ export interface BackendOptions {
   readonly timeouts?: Partial<BackendTimeouts> | undefined;
   /** Field by field; the defaults are those of the limits that the gateway ships. */
   readonly limits?: Partial<BackendLimits> | undefined;
-  /** The revision to offer: `auto` (default) means the newest sessionful one. */
+  /**
+   * `auto` (default) finds out whether the backend speaks the revision without sessions, and offers the newest one
+   * with sessions if not. A date asks for that revision.
+   */
   readonly revision?: string | undefined;
   /** Shared by all backends and owned by whoever made it; needed for HTTP only. */
   readonly http?: HttpPools | undefined;
+  /** What proves each HTTP request besides `headers`. Default: nothing. */
+  readonly credentials?: OutgoingCredentials | undefined;
   readonly logger: Logger;
   /** What a probe calls itself. Default: `{name: "vmcp-probe", version: "0"}`. */
   readonly clientInfo?: JsonObject | undefined;
@@ -116,6 +123,8 @@ export interface BackendOptions {
 export interface BackendSettings extends BackendOptions {
   readonly timeouts: BackendTimeouts;
   readonly limits: BackendLimits;
+  /** Found out once for all connections to this backend. */
+  readonly spoken: SpokenFamily;
 }
 
 export function toSettings(options: BackendOptions): BackendSettings {
@@ -123,5 +132,6 @@ export function toSettings(options: BackendOptions): BackendSettings {
     ...options,
     timeouts: { ...DEFAULT_BACKEND_TIMEOUTS, ...options.timeouts },
     limits: { ...DEFAULT_BACKEND_LIMITS, ...options.limits },
+    spoken: new SpokenFamily(options.revision),
   };
 }

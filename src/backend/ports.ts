@@ -28,12 +28,13 @@ export interface ConnectRequest {
   readonly knownCapabilities?: CapabilitySet;
 }
 
-/** One live, initialized connection to one backend. */
+/** One live, greeted connection to one backend. */
 export interface BackendConnection extends AsyncDisposable {
   readonly backend: BackendName;
   readonly backendSessionId: string | undefined;
   readonly greeting: BackendGreeting;
   readonly hasSessionPerCall?: boolean;
+  readonly isStateless?: boolean;
   forward(request: OutboundRequest, sink: AnswerSink): Exchange;
   send(message: Buffer): Promise<void>;
   openNotifications(): void;
@@ -46,6 +47,22 @@ export interface ConnectOutcome {
   readonly capabilities: CapabilitySet;
 }
 
+/** What sets a request apart that belongs to no session: it is said with it what a session would know. */
+interface StandaloneRequest {
+  /** Sent over HTTP besides those of every request: names and values in turn. */
+  readonly headers: readonly string[];
+  /** Its answer may take for ever: it must not take a place among those of calls. */
+  readonly isStream?: boolean;
+}
+
+export interface ChannelRequest extends OutboundRequest {
+  /**
+   * Where it is set, breaking the request off over HTTP is all that its cancellation takes, and an answer that
+   * broke off is not taken up again.
+   */
+  readonly standalone?: StandaloneRequest;
+}
+
 /**
  * What carries messages to and from one backend, before anything about MCP sessions is known.
  *
@@ -54,7 +71,9 @@ export interface ConnectOutcome {
  */
 export interface Channel extends AsyncDisposable {
   readonly backendSessionId: string | undefined;
-  forward(request: OutboundRequest, sink: AnswerSink): Exchange;
+  /** Whether it can carry requests of the revision without sessions, and how; else it knows sessions only. */
+  readonly standalone?: "http" | "stdio";
+  forward(request: ChannelRequest, sink: AnswerSink): Exchange;
   send(message: Buffer): Promise<void>;
   openNotifications(): void;
   /** Says which revision `initialize` agreed on; to be called once, before anything else is sent. */

@@ -3,7 +3,7 @@ import { VmcpError, type VmcpErrorCode } from "../domain/errors.ts";
 import type { JsonObject } from "../domain/json.ts";
 import type { BackendMessage } from "../mcp/exchange.ts";
 import { encodeError, encodeResult, METHOD_NOT_FOUND } from "../mcp/json-rpc.ts";
-import type { Connection } from "./connection.ts";
+import type { GreetedConnection, Opened } from "./greet.ts";
 import { openConnection } from "./open-connection.ts";
 import type { BackendSettings } from "./options.ts";
 import type { ConnectionListener } from "./ports.ts";
@@ -49,7 +49,7 @@ export function createPassingProbe(parts: ProbeParts): BackendProbe {
 
 /** A connection that a probe keeps, and what was listed over it. */
 interface Kept {
-  readonly connection: Connection;
+  readonly connection: GreetedConnection;
   capabilities: CapabilitySet;
   mustList: boolean;
 }
@@ -119,7 +119,7 @@ export class StandingProbe implements BackendProbe {
     }
   }
 
-  async #askAnything(connection: Connection, signal: AbortSignal): Promise<void> {
+  async #askAnything(connection: GreetedConnection, signal: AbortSignal): Promise<void> {
     const hasTools = connection.greeting.capabilities["tools"] !== undefined;
     const method = this.#canPing || !hasTools ? "ping" : "tools/list";
     try {
@@ -204,7 +204,7 @@ class ProbeListener implements ConnectionListener {
 
 const LIST_CHANGED = /^notifications\/(?:tools|prompts|resources)\/list_changed$/;
 
-function answer(connection: Connection, idJson: string, method: string): void {
+function answer(connection: GreetedConnection, idJson: string, method: string): void {
   const refusal = { code: METHOD_NOT_FOUND, message: `Nobody is here who could do ${method}` };
   const bytes = method === "ping" ? encodeResult(idJson, "{}") : encodeError(idJson, refusal);
   // A backend that cannot be told has ended its side; the next look finds out.
@@ -223,9 +223,9 @@ async function open(
   { transports, settings }: ProbeParts,
   listener: ConnectionListener,
   signal: AbortSignal,
-): Promise<{ readonly connection: Connection; readonly capabilities: CapabilitySet }> {
+): Promise<Opened> {
   const client = { capabilities: {}, info: settings.clientInfo ?? PROBE_INFO };
-  return openConnection(transports, settings, { client, listener }, signal);
+  return openConnection(transports, settings, { client, listener, isProbe: true }, signal);
 }
 
 /** `initialize`, the notification after it, and the lists side by side: an answer takes about a third of it. */

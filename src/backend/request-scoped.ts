@@ -4,6 +4,7 @@ import type { VmcpError } from "../domain/errors.ts";
 import {
   ENDED_EXCHANGE,
   type AnswerSink,
+  type BackendMessage,
   type Exchange,
   type OutboundRequest,
 } from "../mcp/exchange.ts";
@@ -12,8 +13,10 @@ import { closedByGatewayError } from "./failures.ts";
 import { backendError } from "./node-errors.ts";
 import { openConnection } from "./open-connection.ts";
 import { toSettings, type BackendOptions, type BackendSettings } from "./options.ts";
-import type { BackendConnection, ClientProfile } from "./ports.ts";
+import type { BackendConnection, ConnectionListener, ConnectRequest } from "./ports.ts";
 import { createPassingProbe } from "./probe.ts";
+import { STATELESS_REVISION } from "../mcp/revisions.ts";
+import { answerEmpty, levelIn } from "./stateless/local-requests.ts";
 import { BorrowedIds } from "./borrowed-ids.ts";
 import { ScopedCall } from "./scoped-call.ts";
 import type { Transports } from "./transports.ts";
@@ -30,12 +33,17 @@ export function createRequestScopedConnector(options: BackendOptions): BackendCo
   const transports = toTransports(settings);
   return {
     connect: async (request, signal) => {
-      const looking = { ...request, listener: DEAF_LISTENER };
+      const listener = new LateListener();
+      const looking = { ...request, listener };
       const opened = await openConnection(transports, settings, looking, signal);
       const { connection, capabilities } = opened;
+      if (connection.isStateless === true && settings.transport !== "stdio") {
+        listener.hear(request.listener);
+        return { connection: new UnsubscribedConnection(connection), capabilities };
+      }
       await connection[Symbol.asyncDispose]();
       const { greeting } = connection;
-      const scoped = new RequestScopedConnection(transports, settings, request.client, greeting);
+      const scoped = new RequestScopedConnection(transports, settings, request, greeting);
       return { connection: scoped, capabilities };
     },
     setTimeouts: (timeouts) => void Object.assign(settings.timeouts, timeouts),
@@ -51,20 +59,22 @@ class RequestScopedConnection implements BackendConnection {
   readonly greeting: BackendGreeting;
   readonly #transports: Transports;
   readonly #settings: BackendSettings;
-  readonly #client: ClientProfile;
+  readonly #request: RequestOrigin;
   readonly #calls = new Map<ScopedCall, Promise<void>>();
   readonly #ids = new BorrowedIds<ScopedCall>();
+  /** Where the backend has no session to which it could be told. */
+  #logLevel: string | undefined;
   #isClosed = false;
 
   constructor(
     transports: Transports,
     settings: BackendSettings,
-    client: ClientProfile,
+    request: RequestOrigin,
     greeting: BackendGreeting,
   ) {
     this.#transports = transports;
     this.#settings = settings;
-    this.#client = client;
+    this.#request = request;
     this.greeting = greeting;
   }
 
@@ -73,10 +83,16 @@ class RequestScopedConnection implements BackendConnection {
   }
 
   forward(request: OutboundRequest, sink: AnswerSink): Exchange {
-    const refusal = this.#refusal(request.method);
+    const refusal = this.#isClosed
+      ? closedByGatewayError(this.backend, false)
+      : refusalOf(request.method, this.backend);
     if (refusal !== undefined) {
       queueMicrotask(() => sink.fail(refusal));
       return ENDED_EXCHANGE;
+    }
+    if (request.method === "logging/setLevel" && this.greeting.revision === STATELESS_REVISION) {
+      this.#logLevel = levelIn(request);
+      return answerEmpty(request, sink);
     }
     const call = new ScopedCall(request, sink, this.#ids);
     this.#calls.set(call, this.#run(call));
@@ -92,7 +108,7 @@ class RequestScopedConnection implements BackendConnection {
   openNotifications(): void {}
 
   async listCapabilities(signal: AbortSignal): Promise<CapabilitySet> {
-    const request = { client: this.#client, listener: DEAF_LISTENER };
+    const request = { ...originOf(this.#request), listener: DEAF_LISTENER };
     const opened = await openConnection(this.#transports, this.#settings, request, signal);
     await opened.connection[Symbol.asyncDispose]();
     return opened.capabilities;
@@ -107,21 +123,69 @@ class RequestScopedConnection implements BackendConnection {
   async #run(call: ScopedCall): Promise<void> {
     await call.run(async (listener, signal) => {
       // What the backend offers is known already; the empty set keeps the lists from being fetched again.
-      const request = { client: this.#client, listener, knownCapabilities: NO_CAPABILITIES };
+      const known = { knownCapabilities: NO_CAPABILITIES, logLevel: this.#logLevel };
+      const request = { ...originOf(this.#request), listener, ...known };
       const opened = await openConnection(this.#transports, this.#settings, request, signal);
       return opened.connection;
     });
     this.#calls.delete(call);
   }
+}
 
-  #refusal(method: string): VmcpError | undefined {
-    if (this.#isClosed) return closedByGatewayError(this.backend, false);
-    if (method !== "resources/subscribe" && method !== "resources/unsubscribe") return undefined;
-    const sentence = "is connected anew for each request and keeps no subscriptions";
-    return backendError(this.backend, "method_not_found", sentence, {
-      executionState: "not_executed",
-    });
+/**
+ * A backend whose requests stand alone anyway, so that nothing has to be opened for each of them: only what would need
+ * something to stay open between them is refused.
+ */
+class UnsubscribedConnection implements BackendConnection {
+  readonly backendSessionId = undefined;
+  readonly isStateless = true;
+  readonly #connection: BackendConnection;
+
+  constructor(connection: BackendConnection) {
+    this.#connection = connection;
   }
+
+  get backend(): BackendName {
+    return this.#connection.backend;
+  }
+
+  get greeting(): BackendGreeting {
+    return this.#connection.greeting;
+  }
+
+  forward(request: OutboundRequest, sink: AnswerSink): Exchange {
+    const refusal = refusalOf(request.method, this.backend);
+    if (refusal === undefined) return this.#connection.forward(request, sink);
+    queueMicrotask(() => sink.fail(refusal));
+    return ENDED_EXCHANGE;
+  }
+
+  async send(message: Buffer): Promise<void> {
+    await this.#connection.send(message);
+  }
+
+  openNotifications(): void {}
+
+  async listCapabilities(signal: AbortSignal): Promise<CapabilitySet> {
+    return this.#connection.listCapabilities(signal);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#connection[Symbol.asyncDispose]();
+  }
+}
+
+function refusalOf(method: string, backend: BackendName): VmcpError | undefined {
+  if (method !== "resources/subscribe" && method !== "resources/unsubscribe") return undefined;
+  const sentence = "is connected anew for each request and keeps no subscriptions";
+  return backendError(backend, "method_not_found", sentence, { executionState: "not_executed" });
+}
+
+/** Whose calls they are, and for whom. */
+type RequestOrigin = Pick<ConnectRequest, "client" | "identity" | "currentIdentity">;
+
+function originOf({ client, identity, currentIdentity }: RequestOrigin): RequestOrigin {
+  return { client, identity, ...(currentIdentity !== undefined && { currentIdentity }) };
 }
 
 const NO_CAPABILITIES: CapabilitySet = {
@@ -133,3 +197,20 @@ const NO_CAPABILITIES: CapabilitySet = {
 };
 
 const DEAF_LISTENER = { unsolicited() {}, lost() {} };
+
+/** Hears nothing until it is known who wants to hear of the connection. */
+class LateListener implements ConnectionListener {
+  #listener: ConnectionListener = DEAF_LISTENER;
+
+  hear(listener: ConnectionListener): void {
+    this.#listener = listener;
+  }
+
+  unsolicited(message: BackendMessage): void {
+    this.#listener.unsolicited(message);
+  }
+
+  lost(error: VmcpError): void {
+    this.#listener.lost(error);
+  }
+}

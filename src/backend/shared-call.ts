@@ -16,6 +16,9 @@ export interface CallTable {
   ended(call: SharedCall): void;
 }
 
+/** Until a backend has answered one of these it need not know any other message; whoever gives one up leaves it. */
+const GREETINGS: ReadonlySet<string> = new Set(["initialize", "server/discover"]);
+
 /** One request whose answer comes on a stream that it shares, and the one who waits for it. */
 export class SharedCall implements Exchange {
   readonly clock: CallClock;
@@ -108,7 +111,7 @@ export class SharedCall implements Exchange {
   }
 
   #tellCancelled(reason: string): void {
-    if (this.#isWritten && this.#request.method !== "initialize") {
+    if (this.#isWritten && !GREETINGS.has(this.#request.method)) {
       this.#table.tellCancelled(this.#request.id, reason);
     }
   }

@@ -1,8 +1,20 @@
 import { VmcpError } from "../domain/errors.ts";
+import type { Identity } from "../domain/identity.ts";
 import type { Channel, ConnectionListener } from "./ports.ts";
 
-/** Makes a channel; what happens on it from the first moment on is told to the listener. */
-export type OpenChannel = (listener: ConnectionListener) => Channel;
+/** On whose behalf a channel is used. */
+export interface Principal {
+  /** Whoever it is now. */
+  identity(): Identity;
+  /** Whether the client has its user open links that errors name. */
+  readonly opensLinks: boolean;
+}
+
+/**
+ * Makes a channel; what happens on it from the first moment on is told to the listener. What is sent on it is for
+ * the principal.
+ */
+export type OpenChannel = (listener: ConnectionListener, principal: Principal) => Channel;
 
 /**
  * The transports that one backend may speak, the likeliest first.

@@ -184,6 +184,49 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import("./commands/validate.ts")).validate,
   },
   {
+    name: "lock",
+    summary: "Write down what the backends offer, to notice when that changes.",
+    details:
+      "Starts every backend, lists its tools, prompts and resource templates, and writes them to a lock file, which " +
+      "belongs under version control. Where there is one already, it shows what changes. With `pinning` in the configuration " +
+      "the gateway holds its backends to that file.",
+    args: [FILE],
+    options: [
+      BACKEND,
+      {
+        flags: "-o, --output <FILE>",
+        description:
+          "Where to write it, in place of lockFile of the configuration, by default vmcp.lock.json beside it.",
+        completes: "file",
+      },
+    ],
+    examples: ["vmcp lock", "vmcp lock vmcp.yaml --output locks/vmcp.json"],
+    load: async () => (await import("./commands/lock.ts")).lock,
+  },
+  {
+    name: "check",
+    summary: "Show how what the backends offer differs from the lock file.",
+    details:
+      "Starts every backend and compares what it lists with the lock file: what came and went, which words changed, which " +
+      "schemas take more or less than before, which hints turned round. Characters that would not be seen are shown as " +
+      "escapes. The exit code is 0 if nothing differs, 1 if something does, and 69 if that is not known of every backend.",
+    args: [FILE],
+    options: [
+      BACKEND,
+      {
+        flags: "-l, --lock <FILE>",
+        description: "The lock file, in place of lockFile of the configuration.",
+        completes: "file",
+      },
+      JSON_OUTPUT,
+    ],
+    examples: [
+      "vmcp check",
+      "vmcp check vmcp.yaml --json | jq '.differences[] | select(.severity==\"warning\")'",
+    ],
+    load: async () => (await import("./commands/check.ts")).check,
+  },
+  {
     name: "init",
     summary: "Write a small configuration to start from.",
     args: [

@@ -18,6 +18,10 @@ type ClientSession = Awaited<ReturnType<Vmcp["openSession"]>>;
 export interface LocalSession extends AsyncDisposable {
   readonly overview: Overview;
   readonly failed: readonly FailedBackend[];
+  /** What each backend offers, exactly as it said it. */
+  readonly offered: ReturnType<Vmcp["offered"]>;
+  /** What each backend told of itself in `initialize`, by its name; absent for those that said nothing. */
+  readonly instructions: ReadonlyMap<string, string>;
   callTool(name: string, args: JsonObject): ReturnType<ClientSession["callTool"]>;
 }
 
@@ -47,6 +51,14 @@ export async function openLocalSession(config: VmcpConfig): Promise<LocalSession
         .flatMap(({ name, failure }) =>
           failure === undefined ? [] : [{ name, reason: messageOf(failure) }],
         ),
+      offered: vmcp.offered(),
+      instructions: new Map(
+        session
+          .backends()
+          .flatMap(({ name, greeting }): [string, string][] =>
+            greeting?.instructions === undefined ? [] : [[name, greeting.instructions]],
+          ),
+      ),
       callTool: async (name, args) => session.callTool(name, args),
       [Symbol.asyncDispose]: end,
     };

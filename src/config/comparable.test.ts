@@ -37,6 +37,14 @@ describe("what is compared across processes", () => {
     expect(comparable.backends.get("a")?.get("headers")).toEqual({ x: shown });
   });
 
+  test("holds no key for states: what is in the file is hidden, and references stay", () => {
+    const { settings } = comparableOf(
+      "backends: [{ name: a, url: http://127.0.0.1:1/mcp }]\nserver: { stateKeys: ['${env:TOKEN}', CANARY-file] }",
+    );
+
+    expect(settings.get("server.stateKeys")).toEqual(["${env:TOKEN}", LITERAL]);
+  });
+
   test("keeps references as they are written, where a value would not do too", () => {
     const comparable = comparableOf(
       "backends: [{ name: a, url: '${env:URL}', headers: { x: '${TOKEN}' } }]",
@@ -54,7 +62,10 @@ describe("what is compared across processes", () => {
     const paths = [
       ...[...settings.keys()].map((path) => path.split(".")),
       ...[...backends.values()].flatMap((fields) =>
-        [...fields.keys()].map((field) => ["backends", 0, ...field.split(".")]),
+        [...fields.keys()].map((field) =>
+          // Strategies stand in a block of their own, and are part of the backend that they are for.
+          field === "outgoingAuth" ? [field] : ["backends", 0, ...field.split(".")],
+        ),
       ),
     ];
 

@@ -43,16 +43,20 @@ export function withoutSecrets<T extends { readonly backends: readonly object[] 
     ...written,
     backends,
     outgoingAuth: hideValues(written["outgoingAuth"]),
+    incomingAuth: hideValues(written["incomingAuth"]),
+    server: hideKeys(objectOf(written["server"])),
   } as unknown as T;
 }
 
 /** Whether something in it is written in the file itself and therefore never compared. */
 export function hasLiterals({ backends }: ComparableConfig): boolean {
   return [...backends.values()].some((fields) =>
-    ["headers", "env"].some((field) =>
-      Object.values(objectOf(fields.get(field))).includes(LITERAL),
-    ),
+    ["headers", "env", "outgoingAuth"].some((field) => holdsLiteral(fields.get(field))),
   );
+}
+
+function holdsLiteral(value: unknown): boolean {
+  return value === LITERAL || (isRawObject(value) && Object.values(value).some(holdsLiteral));
 }
 
 export function digestsOf({ backends, settings }: ComparableConfig, salt: string): ConfigDigests {
@@ -88,7 +92,12 @@ function fieldsOf({ timeouts, ...backend }: BackendConfig): ReadonlyMap<string, 
 }
 
 /** Compared and named as one, because its fields only mean something together. */
-const WHOLE: ReadonlySet<string> = new Set(["aggregation"]);
+const WHOLE: ReadonlySet<string> = new Set([
+  "aggregation",
+  "incomingAuth",
+  "authz",
+  "rateLimiting",
+]);
 
 /** Not settings of their own: compared apart, or only a note on how another one came about. */
 const LEFT_OUT: ReadonlySet<string> = new Set([
@@ -102,7 +111,7 @@ function settingsOf(config: object): ReadonlyMap<string, unknown> {
   const walk = (value: unknown, path: string): void => {
     if (LEFT_OUT.has(path)) return;
     if (!isRawObject(value) || WHOLE.has(path)) {
-      settings.set(withoutUnit(path), value);
+      settings.set(toFileName(path), value);
       return;
     }
     for (const [key, entry] of Object.entries(value)) {
@@ -111,6 +120,14 @@ function settingsOf(config: object): ReadonlyMap<string, unknown> {
   };
   walk(config, "");
   return settings;
+}
+
+/** What stands elsewhere in the file than in `VmcpConfig`. */
+const FILE_NAMES: ReadonlyMap<string, string> = new Map([["authz", "incomingAuth.authz"]]);
+
+/** The name that a setting has in the file, by its path in `VmcpConfig`. */
+export function toFileName(path: string): string {
+  return FILE_NAMES.get(path) ?? withoutUnit(path);
 }
 
 /** The file has units in its values and not in its names. */
@@ -137,6 +154,11 @@ function hideIn(backend: RawObject): RawObject {
     ...(env !== undefined && { env: hideLiterals(env) }),
     ...(stdio !== undefined && { stdio: hideIn(objectOf(stdio)) }),
   };
+}
+
+function hideKeys({ stateKeys, ...server }: RawObject): RawObject {
+  const keys = listOf(stateKeys).map((key) => (String(key).includes("${") ? key : LITERAL));
+  return { ...server, stateKeys: keys };
 }
 
 function hideLiterals(values: unknown): RawObject {

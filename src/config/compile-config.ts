@@ -1,16 +1,20 @@
+import { resolve } from "node:path";
 import { checkAggregation } from "./checks/aggregation.ts";
 import { checkBackends } from "./checks/backends.ts";
 import { checkCompositeTools } from "./checks/composite-tools.ts";
 import { checkIncomingAuth } from "./checks/incoming-auth.ts";
 import { checkOutgoingAuth } from "./checks/outgoing-auth.ts";
 import { toComparable, withoutSecrets } from "./comparable.ts";
+import { checkRateLimiting } from "./checks/rate-limiting.ts";
 import type { Finding } from "./problems.ts";
 import { pathText, problem } from "./problems.ts";
 import type { RawObject } from "./raw-values.ts";
 import { isRawObject, listOf, objectOf, textOf, valueAt } from "./raw-values.ts";
 import type { Expanded, ReferenceSources } from "./references.ts";
 import { expandReferences } from "./references.ts";
+import { resolveAuthz, resolveRateLimiting } from "./resolve-access.ts";
 import { resolveAudit } from "./resolve-audit.ts";
+import { resolveIncomingAuth } from "./resolve-incoming-auth.ts";
 import { resolveBackends } from "./resolve-backends.ts";
 import {
   MAX_SESSIONS_VARIABLE,
@@ -94,10 +98,11 @@ function checkTogether(raw: RawObject, options: CompileOptions): readonly Findin
   return [
     ...checkThereAreBackends(raw),
     ...checkBackends(raw),
-    ...checkIncomingAuth(raw, hostOf(raw)),
+    ...checkIncomingAuth(raw, hostOf(raw), env),
     ...checkOutgoingAuth(raw, names, env),
     ...checkAggregation(raw, names),
     ...checkCompositeTools(raw),
+    ...checkRateLimiting(raw),
     ...checkMaxSessions(raw, options),
     ...checkGroup(raw),
     ...checkAdmin(raw),
@@ -140,12 +145,21 @@ function withComparable(input: ConfigInput, raw: RawObject, options: CompileOpti
   const config = resolveConfig(input, options);
   const { env } = options.references;
   const references = Object.fromEntries(Object.keys(env).map((name) => [name, `\${env:${name}}`]));
-  const backends = resolveBackends(withoutSecrets(input, raw), {
+  const hidden = withoutSecrets(input, raw);
+  const { baseDir } = options;
+  const backends = resolveBackends(hidden, {
     env: references,
-    baseDir: options.baseDir,
+    baseDir,
     isSessionScoped: config.operational.sessionManagementV2,
   });
-  const { backends: fields, settings } = toComparable({ ...config, backends });
+  const incomingAuth = resolveIncomingAuth(hidden.incomingAuth, { env: references, baseDir });
+  const server = { ...config.server, stateKeys: hidden.server.stateKeys };
+  const { backends: fields, settings } = toComparable({
+    ...config,
+    backends,
+    incomingAuth,
+    server,
+  });
   const { host, port } = options.overrides;
   const isOverridden = (path: string): boolean =>
     (path === "server.host" && host !== undefined) ||
@@ -160,7 +174,7 @@ function resolveConfig(
 ): Omit<VmcpConfig, "comparable"> {
   const { env } = options.references;
   const operational = resolveOperational(input.operational, env, options.isSessionScopedByDefault);
-  const { host, port, path, allowedHosts, allowedOrigins, legacySse, workers } = input.server;
+  const { tls: _tls, trustProxy: _trustProxy, ...server } = input.server;
   return {
     name: input.name,
     groupRef: input.groupRef ?? input.group,
@@ -174,8 +188,13 @@ function resolveConfig(
       new Set(input.backends.map(({ name }) => name)),
     ),
     operational,
-    server: { host, port, path, allowedHosts, allowedOrigins, legacySse, workers },
+    server,
     limits: resolveLimits(input.limits),
     audit: resolveAudit(input.audit, input.name, options.baseDir),
+    incomingAuth: resolveIncomingAuth(input.incomingAuth, { env, baseDir: options.baseDir }),
+    authz: resolveAuthz(input.incomingAuth?.authz),
+    rateLimiting: resolveRateLimiting(input.rateLimiting),
+    pinning: input.pinning,
+    lockFile: resolve(options.baseDir, input.lockFile),
   };
 }

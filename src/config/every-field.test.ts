@@ -36,6 +36,9 @@ const SAMPLES = new Map<string, unknown>([
   ["aggregation.conflictResolutionConfig.prefixFormat", "{workload}."],
   ["aggregation.conflictResolutionConfig.priorityOrder", ["b1"]],
   ["aggregation.conflictResolution", "manual"],
+  ["backends[].restart.backoffMin", "7s"],
+  ["lockFile", "other.lock.json"],
+  ["rateLimiting.tools[].name", "other"],
   ["audit.component", "edge"],
   ["audit.eventTypes", ["mcp_tool_call"]],
   ["audit.excludeEventTypes", ["mcp_tool_call"]],
@@ -43,6 +46,7 @@ const SAMPLES = new Map<string, unknown>([
   ["server.host", "localhost"],
   ["server.path", "/other"],
   ["server.allowedHosts", ["mcp.example"]],
+  ["server.stateKeys", ["a secret"]],
   ["server.workers", "auto"],
   ["server.allowedOrigins", ["https://app.example"]],
 ]);
@@ -50,6 +54,23 @@ const SAMPLES = new Map<string, unknown>([
 /** Fields whose effect is a rule, shown by other tests: they permit or refuse, or only count beside others. */
 const RULES =
   /^(?:incomingAuth|outgoingAuth|admin|sessionStorage)\b|allowInsecureHttp|transport$|trustProxy|enabled$|^aggregation\.(?:tools|resources|prompts)\[\]|perWorkload/;
+
+const BUCKET = { maxTokens: 1, refillPeriod: "1s" };
+
+/** Limits of each kind, and clients who are told apart. */
+const LIMITED: RawObject = {
+  backends: [{ name: "b1", url: "https://b1.example/" }],
+  operational: {},
+  incomingAuth: {
+    type: "apiKey",
+    apiKey: { keys: [{ id: "k", subject: "s", sha256: "0".repeat(64) }] },
+  },
+  rateLimiting: {
+    shared: BUCKET,
+    perUser: BUCKET,
+    tools: [{ name: "t", shared: BUCKET, perUser: BUCKET }],
+  },
+};
 
 function leavesOf(node: SchemaNode, field: string, isIgnored: boolean): readonly Leaf[] {
   if (node.support === "refused") return [];
@@ -78,6 +99,7 @@ function baseFor(field: string): RawObject {
   if (field.startsWith("backends[].stdio")) {
     return { backends: [{ name: "b1", stdio: { command: "run" } }], operational: {} };
   }
+  if (field.startsWith("rateLimiting")) return LIMITED;
   const isProgram = /^backends\[\]\.(?:command$|args$|env$|cwd$|restart\.)/.test(field);
   const backend = isProgram ? { command: "run" } : { url: "https://b1.example/" };
   return { backends: [{ name: "b1", ...backend }], operational: {} };

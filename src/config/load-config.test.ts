@@ -102,6 +102,7 @@ test("one backend is a whole configuration; everything else has a default", () =
       allowedHosts: [],
       allowedOrigins: [],
       legacySse: false,
+      stateKeys: [],
       workers: 1,
     },
     limits: {
@@ -119,6 +120,7 @@ test("one backend is a whole configuration; everything else has a default", () =
       idleTimeoutMs: 75_000,
       keepAliveTimeoutMs: 5000,
       maxConnections: undefined,
+      failedRequestsPerMinute: 3000,
       callsPerProcess: 256,
       callsPerSession: 16,
       toolsPerBackend: 1000,
@@ -139,6 +141,11 @@ test("one backend is a whole configuration; everything else has a default", () =
       logFile: undefined,
       onFailure: "deny",
     },
+    incomingAuth: { type: "anonymous", isClientBound: false, toolScopes: {} },
+    authz: undefined,
+    rateLimiting: { shared: undefined, perUser: undefined, tools: [] },
+    pinning: "off",
+    lockFile: expect.stringMatching(/vmcp\.lock\.json$/),
   });
 });
 

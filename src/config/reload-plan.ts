@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import { toComparable } from "./comparable.ts";
+import { toComparable, toFileName } from "./comparable.ts";
 import { isRawObject } from "./raw-values.ts";
 import type { ComparableConfig, VmcpConfig } from "./vmcp-config.ts";
 
@@ -30,6 +30,8 @@ export interface ReloadPlan {
 export interface CompareOptions {
   /** Backends whose own files, such as a CA bundle, have another content than when they were read. */
   readonly backendsWithChangedFiles?: ReadonlySet<string>;
+  /** Settings that name a file whose content is another one than when it was read. */
+  readonly settingsWithChangedFiles?: ReadonlySet<string>;
 }
 
 /**
@@ -40,6 +42,9 @@ const RELOADABLE: ReadonlySet<string> = new Set([
   "groupRef",
   "backends",
   "aggregation",
+  "incomingAuth",
+  "authz",
+  "rateLimiting",
   "operational.sessionManagementV2",
   "operational.sessionManagementV2Named",
   "operational.failureHandling.partialFailureMode",
@@ -49,12 +54,12 @@ const RELOADABLE: ReadonlySet<string> = new Set([
   "operational.sessions.maxBackendStartConcurrency",
   "limits.callsPerProcess",
   "limits.callsPerSession",
+  "pinning",
+  "lockFile",
 ]);
 
 /** The same as the file names them. */
-const RELOADABLE_SETTINGS: ReadonlySet<string> = new Set(
-  [...RELOADABLE].map((path) => path.replace(/Ms$/, "")),
-);
+const RELOADABLE_SETTINGS: ReadonlySet<string> = new Set([...RELOADABLE].map(toFileName));
 
 /** Fields that take effect without touching a connection. */
 const ADJUSTABLE: ReadonlySet<string> = new Set([
@@ -65,10 +70,17 @@ const ADJUSTABLE: ReadonlySet<string> = new Set([
   "timeouts.clientAnswer",
   "maxConcurrentCalls",
   "validateArguments",
+  "pinning",
 ]);
 
-/** Fields that say which server it is: with another one, what is known of the old one means nothing. */
-const IDENTIFYING: ReadonlySet<string> = new Set(["transport", "url", "command", "args"]);
+/** Fields that say which server it is, and to whom it speaks: with others, what is known of it means nothing. */
+const IDENTIFYING: ReadonlySet<string> = new Set([
+  "transport",
+  "url",
+  "outgoingAuth",
+  "command",
+  "args",
+]);
 
 /** Says what a reload from one configuration to another changes, and to what. Pure. */
 export function planReload(
@@ -103,11 +115,15 @@ function comparableAfter(running: ComparableConfig, next: ComparableConfig): Com
 export function compareConfigs(
   running: ComparableConfig,
   next: ComparableConfig,
-  { backendsWithChangedFiles = new Set() }: CompareOptions = {},
+  {
+    backendsWithChangedFiles = new Set(),
+    settingsWithChangedFiles = new Set(),
+  }: CompareOptions = {},
 ): readonly PlanChange[] {
-  const settings = keysThatDiffer(running.settings, next.settings).filter(
+  const differing = keysThatDiffer(running.settings, next.settings).filter(
     (path) => running.settings.has(path) && next.settings.has(path),
   );
+  const settings = [...new Set([...differing, ...settingsWithChangedFiles])].toSorted();
   const changed = settings.map(settingChange);
   return [
     ...compareBackends(running.backends, next.backends, backendsWithChangedFiles),

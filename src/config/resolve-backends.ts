@@ -3,6 +3,7 @@ import { parseBackendName } from "../domain/ids.ts";
 import { transportOf } from "./checks/backends.ts";
 import type { Environment } from "./references.ts";
 import { lookUp } from "./references.ts";
+import { resolveStrategy, strategyOf } from "./resolve-outgoing-auth.ts";
 import type { BackendInput } from "./schema/backends.ts";
 import type { ConfigInput } from "./schema/config-schema.ts";
 import type { StrategyInput } from "./schema/outgoing-auth.ts";
@@ -41,6 +42,7 @@ function resolveBackend(
     validateArguments: backend.validateArguments,
     maxConcurrentCalls: backend.maxConcurrentCalls ?? config.limits.callsPerBackend,
     trustAnnotations: backend.trustAnnotations,
+    pinning: backend.pinning,
   } as const;
   const transport = transportOf({ ...backend });
   if (transport !== "stdio") {
@@ -49,6 +51,11 @@ function resolveBackend(
       transport,
       url: normalUrl(backend.url ?? ""),
       headers: { ...strategyHeaders(backend, config, context.env) },
+      outgoingAuth: resolveStrategy(
+        strategyOf(backend.name, config),
+        context.env,
+        backend.url ?? "",
+      ),
       caBundlePath: absolute(backend.caBundlePath, context),
     };
   }
@@ -97,9 +104,7 @@ function strategyHeaders(
   config: ConfigInput,
   env: Environment,
 ): Readonly<Record<string, string>> {
-  const { backends, default: fallback } = config.outgoingAuth;
-  const strategy = Object.hasOwn(backends, backend.name) ? backends[backend.name] : fallback;
-  const header = strategy === undefined ? undefined : injectedHeader(strategy, env);
+  const header = injectedHeader(strategyOf(backend.name, config), env);
   if (header === undefined) return backend.headers;
   const isOverridden = Object.keys(backend.headers).some(
     (name) => name.toLowerCase() === header.name.toLowerCase(),

@@ -18,6 +18,13 @@ export interface VmcpConfig {
   readonly server: ServerConfig;
   readonly limits: LimitsConfig;
   readonly audit: AuditConfig;
+  readonly incomingAuth: IncomingAuthConfig;
+  /** `incomingAuth.authz` of the file. Undefined: everyone may do everything. */
+  readonly authz: AuthzConfig | undefined;
+  readonly rateLimiting: RateLimitingConfig;
+  readonly pinning: PinningMode;
+  /** Absolute. Read where anything is pinned. */
+  readonly lockFile: string;
   /** The same without secrets, and without what a command line said in place of the file. */
   readonly comparable: ComparableConfig;
 }
@@ -50,6 +57,9 @@ export interface RestartConfig {
   readonly windowMs: number;
 }
 
+/** What is done about what is not as it was locked: nothing, tell the operator, or keep it from clients too. */
+type PinningMode = "off" | "warn" | "quarantine";
+
 interface BackendBase {
   readonly name: BackendName;
   /** `session`: one backend session per client session; `request`: one per call. */
@@ -61,14 +71,18 @@ interface BackendBase {
   readonly trustAnnotations: boolean;
   /** Calls whose arguments do not fit the tool's schema are answered without the backend. */
   readonly validateArguments: boolean;
+  /** Undefined: as for all. */
+  readonly pinning: PinningMode | undefined;
 }
 
 interface HttpBackendConfig extends BackendBase {
   /** `auto`: one of the other two, found out by trying. */
   readonly transport: "streamable-http" | "sse" | "auto";
   readonly url: string;
-  /** Static headers and those of outgoing authentication in one. */
+  /** Static headers, and the one of outgoing authentication where that is fixed. */
   readonly headers: Readonly<Record<string, string>>;
+  /** What outgoing authentication takes besides; undefined where nothing is asked for. */
+  readonly outgoingAuth: OutgoingAuthConfig | undefined;
   /** Absolute. */
   readonly caBundlePath: string | undefined;
 }
@@ -83,6 +97,64 @@ interface StdioBackendConfig extends BackendBase {
   readonly cwd: string | undefined;
   readonly restart: RestartConfig;
 }
+
+export type SubjectTokenType = "access_token" | "id_token" | "jwt";
+
+export interface OAuthClientConfig {
+  readonly id: string;
+  readonly secret: string | undefined;
+}
+
+interface SubjectConfig {
+  readonly subjectTokenType: SubjectTokenType;
+  readonly subjectProviderName: string | undefined;
+}
+
+interface TokenConfig {
+  readonly tokenUrl: string;
+  readonly client: OAuthClientConfig | undefined;
+  readonly audience: string | undefined;
+  readonly resource: string | undefined;
+  readonly scopes: readonly string[];
+}
+
+/** How the gateway proves itself to a backend, where that takes more than a fixed header. */
+export type OutgoingAuthConfig =
+  | ({ readonly type: "token_exchange" } & TokenConfig & SubjectConfig)
+  | ({ readonly type: "client_credentials" } & TokenConfig)
+  | ({
+      readonly type: "xaa";
+      readonly idpTokenUrl: string;
+      readonly idpClient: OAuthClientConfig | undefined;
+      readonly targetTokenUrl: string;
+      readonly targetClient: OAuthClientConfig | undefined;
+      readonly targetAudience: string;
+      readonly targetResource: string | undefined;
+      readonly scopes: readonly string[];
+    } & SubjectConfig)
+  | {
+      readonly type: "aws_sts";
+      readonly region: string;
+      readonly service: string;
+      readonly stsUrl: string;
+      readonly fallbackRoleArn: string | undefined;
+      /** In the order in which they are tried. */
+      readonly roleMappings: readonly { readonly claim: string; readonly roleArn: string }[];
+      readonly roleClaim: string;
+      readonly sessionDurationSeconds: number;
+      readonly sessionNameClaim: string;
+      readonly subjectProviderName: string | undefined;
+    }
+  | { readonly type: "upstream_inject"; readonly providerName: string }
+  | {
+      readonly type: "oauth";
+      readonly client: OAuthClientConfig | undefined;
+      readonly scopes: readonly string[];
+      readonly authorizationServer: string | undefined;
+      readonly redirectUri: string | undefined;
+      /** What the backend leads to may be in a private network. */
+      readonly mayLeadInside: boolean;
+    };
 
 export type BackendConfig = HttpBackendConfig | StdioBackendConfig;
 
@@ -154,6 +226,8 @@ interface ServerConfig {
   readonly allowedOrigins: readonly string[];
   /** Clients that only know HTTP+SSE are served besides. */
   readonly legacySse: boolean;
+  /** Secrets for what stateless clients hold between two rounds; the first one seals. Empty: made at each start. */
+  readonly stateKeys: readonly string[];
   /** Processes that share the sessions, where the command serves; `auto`: one per core. */
   readonly workers: number | "auto";
 }
@@ -174,6 +248,8 @@ export interface LimitsConfig {
   readonly keepAliveTimeoutMs: number;
   /** Undefined: as many as the number of files that the process may open allows. */
   readonly maxConnections: number | undefined;
+  /** Of one address. */
+  readonly failedRequestsPerMinute: number;
   readonly callsPerProcess: number;
   readonly callsPerSession: number;
   readonly toolsPerBackend: number;
@@ -197,4 +273,68 @@ export interface AuditConfig {
   /** Absolute; undefined: a standard stream. */
   readonly logFile: string | undefined;
   readonly onFailure: "deny" | "allow";
+}
+
+/** A key that clients may present; its text is not kept. */
+interface ApiKeyConfig {
+  readonly id: string;
+  /** 64 hexadecimal digits in lower case. */
+  readonly sha256: string;
+  readonly subject: string;
+  readonly scopes: readonly string[];
+}
+
+export interface OidcConfig {
+  readonly issuer: string;
+  readonly audience: string;
+  /** A URL; undefined: the address listened on. */
+  readonly resource: string | undefined;
+  readonly jwksUrl: string | undefined;
+  /** Undefined: opaque tokens are refused. */
+  readonly client: { readonly id: string; readonly secret: string } | undefined;
+  readonly introspectionUrl: string | undefined;
+  /** Absolute. */
+  readonly caBundlePath: string | undefined;
+  readonly scopes: readonly string[];
+  readonly allowPrivateAddresses: boolean;
+  readonly allowHttp: boolean;
+}
+
+/** How clients prove who they are. */
+export type IncomingAuthConfig = {
+  readonly isClientBound: boolean;
+  /** By advertised name. */
+  readonly toolScopes: Readonly<Record<string, readonly string[]>>;
+} & (
+  | { readonly type: "anonymous" }
+  | { readonly type: "local" }
+  | { readonly type: "apiKey"; readonly keys: readonly ApiKeyConfig[] }
+  | { readonly type: "oidc"; readonly oidc: OidcConfig }
+);
+
+/** Who may do what, by Cedar policies. */
+export interface AuthzConfig {
+  /** At least one. */
+  readonly policies: readonly string[];
+  readonly entitiesJson: string | undefined;
+  readonly groupClaimName: string | undefined;
+  readonly roleClaimName: string | undefined;
+  readonly groupEntityType: string;
+}
+
+/** So many calls at once, and as many again in the course of each period. */
+export interface TokenBucketConfig {
+  readonly maxTokens: number;
+  readonly refillPeriodMs: number;
+}
+
+export interface RateLimitingConfig {
+  readonly shared: TokenBucketConfig | undefined;
+  readonly perUser: TokenBucketConfig | undefined;
+  /** By advertised name, each once. */
+  readonly tools: readonly {
+    readonly name: string;
+    readonly shared: TokenBucketConfig | undefined;
+    readonly perUser: TokenBucketConfig | undefined;
+  }[];
 }

@@ -38,6 +38,33 @@ test("the shares of all workers add up to what the file says, if it is enough fo
   );
 });
 
+test("limits on all clients are shared out, and those on each client are the same in each worker", () => {
+  const bucket = { maxTokens: 5, refillPeriod: "1m" };
+  const config = resolveConfig({
+    backends: BACKENDS,
+    incomingAuth: {
+      type: "apiKey",
+      apiKey: { keys: [{ id: "k", subject: "s", sha256: "0".repeat(64) }] },
+    },
+    rateLimiting: {
+      shared: bucket,
+      perUser: bucket,
+      tools: [{ name: "t", shared: bucket, perUser: bucket }],
+    },
+  });
+
+  const [first, second] = [workerShareOf(config, 0, 2), workerShareOf(config, 1, 2)];
+
+  const tokens = ({ rateLimiting }: typeof config): unknown => [
+    rateLimiting.shared?.maxTokens,
+    rateLimiting.perUser?.maxTokens,
+    rateLimiting.tools[0]?.shared?.maxTokens,
+    rateLimiting.tools[0]?.perUser?.maxTokens,
+  ];
+  expect(tokens(first)).toEqual([3, 5, 3, 5]);
+  expect(tokens(second)).toEqual([2, 5, 2, 5]);
+});
+
 test("each worker has one of everything, and what is not said stays unsaid", () => {
   const config = resolveConfig({
     backends: BACKENDS,

@@ -1,4 +1,4 @@
-import type { VmcpConfig } from "./vmcp-config.ts";
+import type { TokenBucketConfig, VmcpConfig } from "./vmcp-config.ts";
 
 /**
  * The configuration of one of several processes: what limits the gateway as a whole is divided, so that all of them
@@ -8,7 +8,9 @@ import type { VmcpConfig } from "./vmcp-config.ts";
 export function workerShareOf(config: VmcpConfig, index: number, count: number): VmcpConfig {
   const share = (total: number): number =>
     Math.max(1, Math.floor(total / count) + (index < total % count ? 1 : 0));
-  const { limits, operational, backends } = config;
+  const { limits, operational, backends, rateLimiting } = config;
+  const shareOf = (bucket: TokenBucketConfig | undefined): TokenBucketConfig | undefined =>
+    bucket && { ...bucket, maxTokens: share(bucket.maxTokens) };
   const { sessions } = operational;
   return {
     ...config,
@@ -16,6 +18,11 @@ export function workerShareOf(config: VmcpConfig, index: number, count: number):
       ...backend,
       maxConcurrentCalls: share(backend.maxConcurrentCalls),
     })),
+    rateLimiting: {
+      ...rateLimiting,
+      shared: shareOf(rateLimiting.shared),
+      tools: rateLimiting.tools.map((tool) => ({ ...tool, shared: shareOf(tool.shared) })),
+    },
     limits: {
       ...limits,
       callsPerProcess: share(limits.callsPerProcess),

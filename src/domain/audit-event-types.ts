@@ -28,6 +28,9 @@ export const AUDIT_EVENT_TYPES = [
   "backend_client_initialized",
   "config_reload",
   "request_denied",
+  "binding_mismatch",
+  "credentials_refreshed",
+  "definition_mismatch",
   "audit_resumed",
 ] as const;
 

@@ -24,6 +24,10 @@ export interface CapabilitySet {
   readonly prompts: readonly Capability[];
   readonly resources: readonly Capability[];
   readonly resourceTemplates: readonly Capability[];
+  /** How long the backend says its lists may be taken for current, after they were fetched; absent where it says nothing. */
+  readonly ttlMs?: number;
+  /** Whether they are the same for everybody, where the backend says so. */
+  readonly cacheScope?: "public" | "private";
 }
 
 /** What a backend said of itself in its answer to `initialize`. */

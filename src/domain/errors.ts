@@ -1,3 +1,5 @@
+import type { JsonObject } from "./json.ts";
+
 /** Whether the backend ran the call that failed. Only `not_executed` may ever be sent again. */
 export type ExecutionState = "not_executed" | "unknown" | "executed";
 
@@ -22,6 +24,7 @@ type GatewayFailureCode =
   | "session_closed"
   | "shutting_down"
   | "client_answer_timeout"
+  | "sign_in_required"
   | "store_unavailable";
 
 /** What a client did wrong in the message it sent. */
@@ -40,6 +43,15 @@ type ClientFaultCode =
   | "payload_too_large"
   | "expectation_failed"
   | "path_not_found"
+  | "header_mismatch"
+  | "incomplete_metadata"
+  | "client_capability_missing"
+  | "unsupported_revision"
+  | "unknown_method"
+  | "unauthorized"
+  | "insufficient_scope"
+  | "policy_denied"
+  | "rate_limited"
   | "stream_conflict";
 
 /** What the people who run or embed the gateway meet. */
@@ -48,6 +60,7 @@ type OperatorCode =
   | "invalid_argument"
   | "name_conflict"
   | "unsupported_transport"
+  | "auth_unavailable"
   | "too_many_sessions"
   | "overloaded"
   | "start_failed"
@@ -79,6 +92,12 @@ export interface VmcpErrorDetails {
   readonly retryAfterSeconds?: number;
   /** Where the end of a backend's process is what failed. */
   readonly exit?: ProcessExit;
+  /** What the protocol wants in `error.data` beside the rest: nothing secret. */
+  readonly data?: JsonObject;
+  /** Why, for the audit record and never for the client, such as the id of a policy: nothing secret. */
+  readonly reason?: string;
+  /** What a client is told of how to prove itself: the value of `WWW-Authenticate`. */
+  readonly challenge?: string;
 }
 
 /**
@@ -94,6 +113,9 @@ export class VmcpError extends Error {
   readonly executionState: ExecutionState | undefined;
   readonly retryAfterSeconds: number | undefined;
   readonly exit: ProcessExit | undefined;
+  readonly data: JsonObject | undefined;
+  readonly reason: string | undefined;
+  readonly challenge: string | undefined;
 
   constructor(code: VmcpErrorCode, message: string, details: VmcpErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
@@ -102,6 +124,9 @@ export class VmcpError extends Error {
     this.executionState = details.executionState;
     this.retryAfterSeconds = details.retryAfterSeconds;
     this.exit = details.exit;
+    this.data = details.data;
+    this.reason = details.reason;
+    this.challenge = details.challenge;
   }
 
   /** Keeps a `VmcpError` as it is and wraps anything else as `internal`, whose message no client sees. */

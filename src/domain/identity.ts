@@ -19,6 +19,8 @@ export type Identity =
       readonly clientId?: string;
       /** The proof itself, for an exchange against another; absent where there is nothing to exchange. */
       readonly token?: BearerToken;
+      /** What a session belongs to besides the subject, such as the program that acts for it. Default: nothing. */
+      readonly boundTo?: string;
       /** When the proof ends, in milliseconds of the epoch. */
       readonly expiresAtMs?: number;
     };
@@ -34,7 +36,7 @@ export function subjectOf(identity: Identity): string | undefined {
 export function isSameIdentity(left: Identity, right: Identity): boolean {
   if (left === right) return true;
   if (left.kind === "anonymous" || right.kind === "anonymous") return left.kind === right.kind;
-  const a = Buffer.from(JSON.stringify([left.issuer, left.subject]));
-  const b = Buffer.from(JSON.stringify([right.issuer, right.subject]));
+  const a = Buffer.from(JSON.stringify([left.issuer, left.subject, left.boundTo]));
+  const b = Buffer.from(JSON.stringify([right.issuer, right.subject, right.boundTo]));
   return a.length === b.length && timingSafeEqual(a, b);
 }

@@ -1,5 +1,6 @@
 import type { CapabilityKind } from "./capabilities.ts";
 import type { BackendName } from "./ids.ts";
+import type { ToolHints } from "./tool-hints.ts";
 
 /** Where a capability goes: which backend, and under which name that backend knows it. */
 export interface Route {
@@ -7,6 +8,8 @@ export interface Route {
   readonly backend: BackendName;
   readonly originalName: string;
   readonly advertisedName: string;
+  /** Of a tool: what its annotations say as clients see them; absent where they say nothing. */
+  readonly hints?: ToolHints;
 }
 
 /** A capability as clients see it: its route, and the JSON text that stands for it in a list. */

@@ -13,7 +13,7 @@ export interface ServerInfo {
 /**
  * What every session declares: all that a backend may bring, because one that joins later must be visible.
  */
-const CAPABILITIES: JsonObject = {
+export const DECLARED_CAPABILITIES: JsonObject = {
   tools: { listChanged: true },
   prompts: { listChanged: true },
   resources: { listChanged: true, subscribe: true },
@@ -43,7 +43,7 @@ export function initializeResult(session: EdgeSession, server: ServerInfo): Json
   return {
     protocolVersion: session.client.revision,
     capabilities: {
-      ...CAPABILITIES,
+      ...DECLARED_CAPABILITIES,
       ...unionOf(standings, "tasks"),
       ...unionOf(standings, "experimental"),
     },
@@ -53,7 +53,7 @@ export function initializeResult(session: EdgeSession, server: ServerInfo): Json
 }
 
 /** What any backend declares of a capability that is not declared for all: the union, or nothing. */
-function unionOf(standings: readonly BackendStanding[], name: string): JsonObject {
+export function unionOf(standings: readonly BackendStanding[], name: string): JsonObject {
   const declared = standings.flatMap(({ greeting }) => {
     const value = greeting?.capabilities[name];
     return isJsonObject(value) ? [value] : [];
@@ -71,7 +71,7 @@ function merged(left: JsonObject, right: JsonObject): JsonObject {
 }
 
 /** The instructions of all backends, each under its name where there are several; then what is wrong. */
-function instructionsOf(standings: readonly BackendStanding[]): string {
+export function instructionsOf(standings: readonly BackendStanding[]): string {
   const given = standings.flatMap(({ name, greeting }) =>
     greeting?.instructions ? [{ name, text: greeting.instructions }] : [],
   );
@@ -85,6 +85,15 @@ function instructionsOf(standings: readonly BackendStanding[]): string {
         "The session stays open and its lists fill as soon as a backend recovers. " +
         failed.map(({ failure }) => `${failure?.message}.`).join(" "),
     );
+  } else {
+    // Of a backend that waits for its user the user has to hear, although others work.
+    parts.push(
+      ...failed.flatMap(({ failure }) => (asksForUser(failure) ? [`${failure.message}.`] : [])),
+    );
   }
   return parts.join("\n\n");
+}
+
+function asksForUser(failure: VmcpError | undefined): failure is VmcpError {
+  return failure?.data?.["elicitations"] !== undefined;
 }

@@ -7,7 +7,7 @@ import { LOG_LEVELS } from "../session/log-levels.ts";
 import type { ListName } from "../session/view.ts";
 
 /** The list methods, and the array that their result holds. */
-const LIST_METHODS: ReadonlyMap<string, ListName> = new Map([
+export const LIST_METHODS: ReadonlyMap<string, ListName> = new Map([
   ["tools/list", "tools"],
   ["prompts/list", "prompts"],
   ["resources/list", "resources"],
@@ -23,9 +23,26 @@ const ANSWERED_HERE: ReadonlySet<string> = new Set([
 ]);
 
 /** Either the whole answer, or the call under way whose answer flows into the sink. */
-export type Reply =
-  | { readonly kind: "answer"; readonly bytes: Buffer }
-  | { readonly kind: "exchange"; readonly exchange: Exchange };
+export type Reply = OwnAnswer | { readonly kind: "exchange"; readonly exchange: Exchange };
+
+/** An answer that no backend was asked for. */
+class OwnAnswer {
+  readonly kind = "answer";
+  /** The id as the client wrote it. */
+  readonly idJson: string;
+  /** JSON; a large one is shared by many answers. */
+  readonly result: string | Buffer;
+
+  constructor(idJson: string, result: string | Buffer) {
+    this.idJson = idJson;
+    this.result = result;
+  }
+
+  /** The whole message in one piece, made anew each time. */
+  get bytes(): Buffer {
+    return encodeResult(this.idJson, this.result);
+  }
+}
 
 /**
  * Serves one request of a client within its session. Knows nothing of HTTP.
@@ -41,7 +58,7 @@ export function serveRequest(
   if (!ANSWERED_HERE.has(request.method)) {
     return { kind: "exchange", exchange: session.forward(request, sink) };
   }
-  return { kind: "answer", bytes: encodeResult(request.idJson, answerHere(session, request)) };
+  return new OwnAnswer(request.idJson, answerHere(session, request));
 }
 
 function answerHere(session: EdgeSession, request: InboundRequest): string | Buffer {

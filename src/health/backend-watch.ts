@@ -22,6 +22,11 @@ export interface ProbedBackend {
    * its starts are judged.
    */
   readonly startsProcess: boolean;
+  /**
+   * Only users can ask it anything: it is never probed, and what becomes of its uses tells how it is. `retried`:
+   * sessions that had to do without it try again each interval; `waiting`: they are told when to.
+   */
+  readonly perUser?: "retried" | "waiting" | undefined;
   /** For a probe before the backend was ever seen alive: a program may have to be installed first. */
   readonly startTimeoutMs: number;
   /** Ends what was kept open for the next probe. Called once, after the last probe. */
@@ -118,6 +123,15 @@ export class BackendWatch implements AsyncDisposable {
     if (this.breaker.state === "closed") this.#options.onAlive(this.backend.name);
   }
 
+  /** A user has reached the backend, which listed this many tools. */
+  reached(toolCount: number): void {
+    if (this.#closing.signal.aborted) return;
+    this.#hasBeenReached = true;
+    this.#known = { ...this.#known, toolCount };
+    this.breaker.seenAlive();
+    this.#update();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#closing.signal.aborted) return;
     clearTimeout(this.#timer);
@@ -127,6 +141,8 @@ export class BackendWatch implements AsyncDisposable {
   }
 
   async #begin(): Promise<void> {
+    if (this.backend.perUser === "retried") this.#schedule();
+    if (this.backend.perUser !== undefined) return;
     this.#running = this.#run();
     await this.#running;
   }
@@ -152,6 +168,11 @@ export class BackendWatch implements AsyncDisposable {
   }
 
   #tick(): void {
+    if (this.backend.perUser !== undefined) {
+      this.#options.onAlive(this.backend.name);
+      this.#schedule();
+      return;
+    }
     const isWell = this.#hasBeenReached === true && this.#probeFailures === 0;
     const isLeftAlone = this.backend.startsProcess && isWell && this.breaker.state === "closed";
     if (isLeftAlone) this.#schedule();

@@ -388,3 +388,47 @@ describe("other backends than before", () => {
     await expect.poll(() => monitor.health()[0]?.state).toBe("healthy");
   });
 });
+
+describe("a backend that only users can ask anything", () => {
+  test("is not probed, and is unknown until a user has reached it", async () => {
+    const { script, probed } = scripted({ perUser: "waiting" });
+    const { monitor, alive } = watch([probed]);
+    await monitor.start();
+    const before = monitor.health();
+
+    monitor.reached(B1, 3);
+
+    expect(before).toMatchObject([{ state: "unknown", toolCount: undefined }]);
+    expect(monitor.health()).toMatchObject([{ state: "healthy", toolCount: 3 }]);
+    expect([script.probes, alive]).toEqual([0, []]);
+    await monitor[Symbol.asyncDispose]();
+  });
+
+  test("is unhealthy while its uses fail, as any other", async () => {
+    const { probed } = scripted({ perUser: "waiting" });
+    const { monitor } = watch([probed]);
+    await monitor.start();
+
+    useAndFail(monitor, 5);
+
+    expect(monitor.health()).toMatchObject([{ state: "unhealthy", circuit: "open" }]);
+    await monitor[Symbol.asyncDispose]();
+  });
+
+  test.for([
+    ["retried", [B1]],
+    ["waiting", []],
+  ] as const)("that is %s has sessions without it try again at intervals: %j", async (row) => {
+    const [perUser, told] = row;
+    const { probed } = scripted({ perUser });
+    const { monitor, alive } = watch([probed], { intervalMs: 20 });
+    const other = scripted({ name: parseBackendName("b2") });
+    monitor.replaceBackends([probed, other.probed]);
+    await monitor.start();
+
+    await expect.poll(() => other.script.probes).toBeGreaterThan(3);
+
+    expect([...new Set(alive.filter((name) => name === B1))]).toEqual(told);
+    await monitor[Symbol.asyncDispose]();
+  });
+});

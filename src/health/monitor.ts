@@ -83,6 +83,11 @@ export class HealthMonitor implements AsyncDisposable {
     await Promise.allSettled(this.#leaving);
   }
 
+  /** A user has reached a backend that is not probed. */
+  reached(backend: BackendName, toolCount: number): void {
+    this.#watches.get(backend)?.reached(toolCount);
+  }
+
   /** In the order of the backends. */
   health(): readonly BackendHealth[] {
     return [...this.#watches.values()].map((watch) => watch.health());

@@ -11,10 +11,14 @@ export const ADDRESS_REFUSED = "ERR_ADDRESS_REFUSED";
  * Link-local addresses are never handed out: clouds answer requests for credentials there. A name that once led out
  * of the private networks never leads into them again, so that whoever owns the name cannot turn a backend
  * into a way to what is inside; one that led inside from the start may go on doing so. What is checked here is what is
- * dialled. Fails with `ADDRESS_REFUSED` where nothing is left.
+ * dialled. Fails with `ADDRESS_REFUSED` where nothing is left. With `mayLeadInside: false` no name ever leads into a
+ * private network. A host that is an address itself is never looked up: ask `isRefusedAddress` about those.
  */
-export function createCheckedLookup(resolve: LookupFunction = systemLookup): LookupFunction {
-  let hasLedOutside = false;
+export function createCheckedLookup(
+  resolve: LookupFunction = systemLookup,
+  { mayLeadInside = true }: { readonly mayLeadInside?: boolean } = {},
+): LookupFunction {
+  let hasLedOutside = !mayLeadInside;
   return (host, options, callback) => {
     resolve(host, { ...options, all: true }, (error, found) => {
       if (error !== null) {
@@ -33,6 +37,14 @@ export function createCheckedLookup(resolve: LookupFunction = systemLookup): Loo
       else callback(null, first.address, first.family);
     });
   };
+}
+
+/** Whether a host, as `URL.hostname` gives it, is an address that must not be dialled. Names are not. */
+export function isRefusedAddress(urlHost: string, mayLeadInside: boolean): boolean {
+  const host = urlHost.replace(/^\[(.*)\]$/, "$1");
+  if (!ipaddr.isValid(host)) return false;
+  const place = placeOf(host);
+  return place === "forbidden" || (place === "inside" && !mayLeadInside);
 }
 
 type Place = "inside" | "outside" | "forbidden";

@@ -5,6 +5,13 @@ import type { ClientEnvelope } from "./client-envelope.ts";
 import { exceedsDepth, scanMembers, type Member } from "./json-spans.ts";
 import type { JsonRpcError, RequestId } from "./json-rpc.ts";
 import { OWN_ID_PREFIX } from "./json-rpc.ts";
+import {
+  cutLargeArguments,
+  LargeMessage,
+  shiftOf,
+  withCutArguments,
+  type CutArguments,
+} from "./large-arguments.ts";
 
 export interface MessageLimits {
   /** Nesting of arrays and objects, the envelope included. */
@@ -39,6 +46,13 @@ export interface InboundRequest {
   readonly nameSpan: Span | undefined;
   /** `params` was given and is not an object. */
   readonly hasBadParams: boolean;
+  /** `params.arguments` are an object and large: they are read when somebody first asks for them, which is dear. */
+  readonly hasUnreadArguments?: true;
+  /**
+   * The message with this JSON text in place of its name, made without a copy of the whole; undefined where that
+   * cannot be. The bytes stay what the client wrote, but from then on they are dear to ask for.
+   */
+  readonly renamed?: (nameJson: string) => Buffer | undefined;
   /** Set where the client speaks a stateless revision; its members are no longer part of `bytes`. */
   readonly envelope?: ClientEnvelope;
 }
@@ -81,10 +95,41 @@ interface Span {
  *
  * Keys that are equal but for case are refused: the bytes go to backends as they are, and a reader there that
  * takes another one of them, or ignores case as Go's does, would run something else than what was admitted here.
+ * The bytes are given over: nobody else may read them after this.
  * Source: JSON-RPC 2.0 sections 4 and 5; MCP base protocol, "Messages".
  */
 export function parseInbound(bytes: Buffer, limits: MessageLimits): InboundMessage {
   if (!isUtf8(bytes)) return invalid("parse_error", "The message is not valid UTF-8");
+  const cut = cutLargeArguments(bytes, limits.jsonDepth);
+  if (cut !== undefined) {
+    const rest = parseText(cut.rest, limits);
+    if (rest.kind === "request") return withWholeArguments(rest, bytes, cut);
+  }
+  return parseText(bytes, limits);
+}
+
+function withWholeArguments(
+  rest: InboundRequest,
+  bytes: Buffer,
+  cut: CutArguments,
+): InboundRequest {
+  const { params, nameSpan } = rest;
+  const shift = nameSpan !== undefined && nameSpan.start > cut.start ? shiftOf(cut) : 0;
+  const name = nameSpan && { start: nameSpan.start + shift, end: nameSpan.end + shift };
+  const message = new LargeMessage(bytes, name);
+  return {
+    ...rest,
+    get bytes() {
+      return message.bytes;
+    },
+    renamed: (nameJson) => message.renamed(nameJson),
+    params: params && withCutArguments(params, bytes, cut),
+    nameSpan: name,
+    hasUnreadArguments: true,
+  };
+}
+
+function parseText(bytes: Buffer, limits: MessageLimits): InboundMessage {
   let value: unknown;
   try {
     // Before parsing: four megabytes of brackets take JSON.parse half a second, and this a glance.
@@ -210,6 +255,18 @@ function isUsableId(id: unknown, limits: MessageLimits): id is RequestId {
 
 /** The first key that another reader could take for an earlier one. */
 export function findAmbiguousKey(members: readonly Member[]): string | undefined {
+  if (members.length > FEW_MEMBERS) return findAmong(members);
+  for (let index = 1; index < members.length; index += 1) {
+    const key = members[index]?.key ?? "";
+    const folded = fold(key);
+    for (let before = 0; before < index; before += 1) {
+      if (fold(members[before]?.key ?? "") === folded) return key;
+    }
+  }
+  return undefined;
+}
+
+function findAmong(members: readonly Member[]): string | undefined {
   const seen = new Set<string>();
   for (const { key } of members) {
     const folded = fold(key);
@@ -221,7 +278,7 @@ export function findAmbiguousKey(members: readonly Member[]): string | undefined
 
 /** Upper case first: it takes the long s to S, as lower case alone does not. */
 function fold(key: string): string {
-  return key.toUpperCase().toLowerCase();
+  return FOLDED_KEYS.has(key) ? key : key.toUpperCase().toLowerCase();
 }
 
 function memberOf(members: readonly Member[], key: string): Member | undefined {
@@ -251,3 +308,17 @@ export function clip(text: string, maxLength = 128): string {
 }
 
 const OPENING_BRACE = 0x7b;
+
+/** So few are compared each with each, for which nothing has to be made. */
+const FEW_MEMBERS = 6;
+
+/** The keys of nearly every request, which are as they are when they are folded. */
+const FOLDED_KEYS: ReadonlySet<string> = new Set([
+  "jsonrpc",
+  "id",
+  "method",
+  "params",
+  "name",
+  "arguments",
+  "_meta",
+]);

@@ -32,10 +32,18 @@ export const OWN_ID_PREFIX = "vmcp:";
  * the id as the client wrote it.
  */
 export function encodeResult(idJson: string, resultJson: string | Buffer): Buffer {
-  const head = `{"jsonrpc":"2.0","id":${idJson},"result":`;
-  if (typeof resultJson === "string") return Buffer.from(`${head}${resultJson}}`);
-  return Buffer.concat([Buffer.from(head), resultJson, CLOSING_BRACE]);
+  const head = resultHead(idJson);
+  if (typeof resultJson === "string") return Buffer.from(`${head}${resultJson}${RESULT_TAIL}`);
+  return Buffer.concat([Buffer.from(head), resultJson, Buffer.from(RESULT_TAIL)]);
 }
+
+/** What stands before the result in the answer that `encodeResult` builds. */
+export function resultHead(idJson: string): string {
+  return `{"jsonrpc":"2.0","id":${idJson},"result":`;
+}
+
+/** What stands behind it. */
+export const RESULT_TAIL = "}";
 
 /** An error answer; the id is left out where the request's id could not be read. */
 export function encodeError(idJson: string | undefined, error: JsonRpcError): Buffer {
@@ -50,5 +58,3 @@ export function encodeRequest(id: RequestId, method: string, params?: JsonObject
 export function encodeNotification(method: string, params?: JsonObject): Buffer {
   return Buffer.from(JSON.stringify({ jsonrpc: "2.0", method, ...(params && { params }) }));
 }
-
-const CLOSING_BRACE = Buffer.from("}");

@@ -4,6 +4,8 @@ import { VmcpError } from "../domain/errors.ts";
 import {
   exceedsDepth,
   findDuplicateKey,
+  firstMember,
+  replaceBytes,
   scanElements,
   scanMembers,
   skipValue,
@@ -283,4 +285,41 @@ test.for([
   const edits = spans.map((span) => ({ ...span, replacement: "x" }));
 
   expect(codeOf(() => spliceBytes(Buffer.from("abc"), edits))).toBe("internal");
+});
+
+test("replacing one part gives what splicing it gives, whatever its length", () => {
+  const parts = fc.tuple(
+    fc.uint8Array({ maxLength: 300 }),
+    fc.uint8Array({ maxLength: 20 }),
+    fc.uint8Array({ maxLength: 300 }),
+    fc.string({ unit: "grapheme" }),
+  );
+  fc.assert(
+    fc.property(parts, ([head, old, tail, replacement]) => {
+      const bytes = Buffer.concat([head, old, tail]);
+      const [start, end] = [head.length, head.length + old.length];
+
+      const replaced = replaceBytes(bytes, start, end, replacement);
+
+      expect(replaced).toEqual(spliceBytes(bytes, [{ start, end, replacement }]));
+    }),
+  );
+});
+
+test("the first member of a name is found where all members are", () => {
+  const keys = fc.constantFrom("id", "name", "params", "é", "na\u0022me", "arguments", "x");
+  fc.assert(
+    fc.property(fc.array(fc.tuple(keys, fc.jsonValue())), keys, (entries, wanted) => {
+      const members = entries.map(
+        ([key, value]) => `${JSON.stringify(key)}: ${JSON.stringify(value)}`,
+      );
+      const bytes = Buffer.from(` { ${members.join(" ,")} }`);
+
+      const found = firstMember(bytes, 1, wanted);
+
+      const all = scanMembers(bytes, 1);
+      expect(all.map(({ key }) => key)).toEqual(entries.map(([key]) => key));
+      expect(found).toBe(all.find(({ key }) => key === wanted)?.valueStart);
+    }),
+  );
 });

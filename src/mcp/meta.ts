@@ -8,6 +8,13 @@ export interface MetaParts {
   readonly additionalFields?: JsonObject;
 }
 
+/** The token under which the sender of a request wants to hear of its progress; undefined where it does not. */
+export function progressTokenOf(params: JsonObject | undefined): RequestId | undefined {
+  const meta = params?.["_meta"];
+  const token = isJsonObject(meta) ? meta["progressToken"] : undefined;
+  return typeof token === "string" || typeof token === "number" ? token : undefined;
+}
+
 /** The `_meta` of params or of a result; undefined where there is none, or nothing in it. */
 export function metaOf(message: JsonObject): JsonObject | undefined {
   const meta = message["_meta"];

@@ -1,4 +1,4 @@
-import { isJsonObject } from "../domain/json.ts";
+import { isJsonObject, type JsonObject } from "../domain/json.ts";
 import { EACH, spansAt, type JsonPath } from "./json-paths.ts";
 import type { JsonRpcMessage } from "./json-rpc.ts";
 import { spliceBytes, type Edit } from "./json-spans.ts";
@@ -18,6 +18,7 @@ const IN_PARAMS: JsonPath = ["params", "taskId"];
 export const TASK_METHODS: ReadonlySet<string> = new Set([
   "tasks/get",
   "tasks/result",
+  "tasks/update",
   "tasks/cancel",
 ]);
 
@@ -37,8 +38,12 @@ const RESULT_PLACES: ReadonlyMap<string, Places> = new Map([
   ["tasks/list", [["result", "tasks", EACH, "taskId"], RELATED_IN_RESULT]],
 ]);
 
+/** In the stateless revision a result that is a task says so by its kind, and is itself the task. */
+const TASK_RESULT: Places = [["result", "taskId"], RELATED_IN_RESULT];
+
 /** Where the answer to a request of this method names tasks of the one who answers. */
-export function placesInAnswer(method: string): Places {
+export function placesInAnswer(method: string, result?: JsonObject): Places {
+  if (result?.["resultType"] === "task") return TASK_RESULT;
   return RESULT_PLACES.get(method) ?? RELATED_RESULT;
 }
 

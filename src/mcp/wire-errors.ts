@@ -7,9 +7,17 @@ import {
   PARSE_ERROR,
   type JsonRpcError,
 } from "./json-rpc.ts";
+import {
+  HEADER_MISMATCH,
+  MISSING_CLIENT_CAPABILITY,
+  UNSUPPORTED_REVISION,
+} from "./stateless-names.ts";
 
 /** Clients of the sessionful revisions match on this code to open a new session. */
 const SESSION_NOT_FOUND = -32_001;
+
+/** The client is to have its user open a link, and to ask again then (2025-11-25, "URL Elicitation Required"). */
+const URL_ELICITATION_REQUIRED = -32_042;
 
 /**
  * The JSON-RPC code of every error of ours. `satisfies` makes a new error code a compile error here until
@@ -32,6 +40,15 @@ const WIRE_CODE = {
   expectation_failed: INVALID_REQUEST,
   path_not_found: INVALID_REQUEST,
   stream_conflict: INVALID_REQUEST,
+  unauthorized: 401,
+  insufficient_scope: 403,
+  policy_denied: 403,
+  rate_limited: 429,
+  header_mismatch: HEADER_MISMATCH,
+  incomplete_metadata: INVALID_PARAMS,
+  client_capability_missing: MISSING_CLIENT_CAPABILITY,
+  unsupported_revision: UNSUPPORTED_REVISION,
+  unknown_method: METHOD_NOT_FOUND,
   backend_unreachable: INTERNAL_ERROR,
   backend_tls: INTERNAL_ERROR,
   backend_closed: INTERNAL_ERROR,
@@ -43,12 +60,14 @@ const WIRE_CODE = {
   backend_http_5xx: INTERNAL_ERROR,
   backend_rate_limited: INTERNAL_ERROR,
   backend_auth: INTERNAL_ERROR,
+  sign_in_required: URL_ELICITATION_REQUIRED,
   backend_session_lost: INTERNAL_ERROR,
   backend_busy: INTERNAL_ERROR,
   session_closed: INTERNAL_ERROR,
   client_answer_timeout: INTERNAL_ERROR,
   shutting_down: 503,
   store_unavailable: 503,
+  auth_unavailable: 503,
   too_many_sessions: 503,
   overloaded: 503,
   start_failed: 503,
@@ -88,8 +107,11 @@ export function toJsonRpcError(thrown: unknown): JsonRpcError {
     ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
     ...(exit !== undefined && { exit: { ...exit } }),
   };
-  if (Object.keys(details).length === 0) return { code, message };
-  return { code, message, data: { kind: error.code, ...details } };
+  const data = { ...error.data, ...details };
+  if (Object.keys(data).length === 0) return { code, message };
+  // What the protocol defines stands alone; what is ours says its kind.
+  const kind = Object.keys(details).length === 0 ? {} : { kind: error.code };
+  return { code, message, data: { ...kind, ...data } };
 }
 
 /** The JSON-RPC code that stands for one of ours; whatever is hidden has that of an internal error. */

@@ -20,8 +20,8 @@ interface Status {
 }
 
 interface LastExchange {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
+  request: IncomingMessage;
+  response: ServerResponse;
 }
 
 /** How long closing waits for clients to read what was written to them. */
@@ -50,7 +50,13 @@ export class ClientConnections {
 
   /** Notes a request at the moment its head is complete. */
   began(request: IncomingMessage, response: ServerResponse): void {
-    this.#last.set(request.socket, { request, response });
+    const last = this.#last.get(request.socket);
+    if (last === undefined) {
+      this.#last.set(request.socket, { request, response });
+      return;
+    }
+    last.request = request;
+    last.response = response;
   }
 
   /**

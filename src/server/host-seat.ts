@@ -21,6 +21,11 @@ export interface HostSeat {
   mintSessionId(): SessionId;
   /** Which other process owns the session that a request names, if it names one. Cheap enough for every request. */
   foreignOwnerOf(request: IncomingMessage): number | undefined;
+  /**
+   * Which other process serves what belongs to this key, which stands for a client that names no session. Every
+   * process gives the same answer. Default: each serves what it gets.
+   */
+  foreignKeeperOf?(key: string): number | undefined;
   /** Throws `forbidden_host` for a request at `socketPath` that no other process sent. */
   requireSibling(request: IncomingMessage): void;
   /** Has the owner answer. Resolves with false, nothing read or written, where it is not there. Never rejects. */

@@ -5,6 +5,7 @@ import type { Logger } from "../domain/logger.ts";
 import { encodeError } from "../mcp/json-rpc.ts";
 import { toJsonRpcError } from "../mcp/wire-errors.ts";
 import { discardBody } from "./body.ts";
+import type { FailureLimiter } from "./failure-limiter.ts";
 import { closeGently } from "./linger.ts";
 import { writeLoneAnswer } from "./lone-answer.ts";
 
@@ -18,6 +19,10 @@ const HTTP_STATUS = {
   invalid_request: 400,
   session_required: 400,
   forbidden_host: 403,
+  unauthorized: 401,
+  insufficient_scope: 403,
+  policy_denied: 403,
+  rate_limited: 429,
   path_not_found: 404,
   session_not_found: 404,
   session_terminated: 404,
@@ -27,11 +32,17 @@ const HTTP_STATUS = {
   payload_too_large: 413,
   unsupported_media_type: 415,
   expectation_failed: 417,
+  header_mismatch: 400,
+  incomplete_metadata: 400,
+  client_capability_missing: 400,
+  unsupported_revision: 400,
+  unknown_method: 404,
   internal: 500,
   invalid_config: 500,
   overloaded: 503,
   shutting_down: 503,
   store_unavailable: 503,
+  auth_unavailable: 503,
   too_many_sessions: 503,
   start_failed: 503,
   method_not_found: 200,
@@ -48,6 +59,7 @@ const HTTP_STATUS = {
   backend_http_5xx: 200,
   backend_rate_limited: 200,
   backend_auth: 200,
+  sign_in_required: 200,
   backend_session_lost: 200,
   backend_busy: 200,
   backend_error: 200,
@@ -73,6 +85,7 @@ const BODILESS_CODES: ReadonlySet<VmcpErrorCode> = new Set([
   "expectation_failed",
   "method_not_allowed",
   "path_not_found",
+  "unauthorized",
 ]);
 
 /** What a client is told to wait where an error that passes by itself does not say how long it takes. */
@@ -93,6 +106,8 @@ export interface RefusalOptions {
   /** The longest body that is read to its end for the sake of the connection. */
   readonly maxRequestBytes: number;
   readonly idJson?: string | undefined;
+  /** Counts what looks like guessing, and says what to answer instead when it is too much. */
+  readonly failures?: Pick<FailureLimiter, "judge"> | undefined;
 }
 
 /**
@@ -103,9 +118,10 @@ export async function refuse(
   request: IncomingMessage,
   response: ServerResponse,
   thrown: unknown,
-  { logger, maxRequestBytes, idJson }: RefusalOptions,
+  { logger, maxRequestBytes, idJson, failures }: RefusalOptions,
 ): Promise<void> {
-  const error = VmcpError.from(thrown);
+  const caught = VmcpError.from(thrown);
+  const error = failures?.judge(request, caught) ?? caught;
   const isInStep = !CLOSING_CODES.has(error.code) && (await discardBody(request, maxRequestBytes));
   if (!isInStep) {
     response.shouldKeepAlive = false;
@@ -128,10 +144,11 @@ export function writeError(
   const error = VmcpError.from(thrown);
   const status = HTTP_STATUS[error.code];
   if (CLOSING_CODES.has(error.code)) response.shouldKeepAlive = false;
-  if (status === 503) {
+  if (status === 503 || status === 429) {
     const retryAfterSeconds = error.retryAfterSeconds ?? DEFAULT_RETRY_AFTER_SECONDS;
     response.setHeader("retry-after", String(retryAfterSeconds));
   }
+  if (error.challenge !== undefined) response.setHeader("www-authenticate", error.challenge);
   if (isBodiless(error.code)) {
     response.writeHead(status, { "content-length": 0 }).end();
     return;

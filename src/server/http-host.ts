@@ -2,14 +2,17 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { VmcpError } from "../domain/errors.ts";
-import { ANONYMOUS } from "../domain/identity.ts";
+import { ANONYMOUS, type Identity } from "../domain/identity.ts";
 import type { JsonObject } from "../domain/json.ts";
 import { endpointUrl, listenError } from "../domain/listen-error.ts";
 import type { Logger } from "../domain/logger.ts";
 import type { ServerInfo } from "../gateway/initialize.ts";
 import type { MessageLimits } from "../mcp/inbound-message.ts";
+import { NO_AUTHENTICATION, type Authenticator } from "./authenticator.ts";
 import { ClientConnections } from "./client-connections.ts";
 import type { MemoryPressure } from "./memory-pressure.ts";
+import { FailureLimiter } from "./failure-limiter.ts";
+import { readRequestId } from "./request-id.ts";
 import { refuse, writeError } from "./http-errors.ts";
 import { asksForDigests } from "./local-request.ts";
 import { OpenStreams } from "./open-streams.ts";
@@ -22,6 +25,10 @@ import { handleDelete } from "./rev-2025-11-25/delete.ts";
 import { handleGet } from "./rev-2025-11-25/get.ts";
 import { handlePost } from "./rev-2025-11-25/post.ts";
 import type { EdgeSessions } from "./rev-2025-11-25/sessions.ts";
+import { namesStateless } from "./rev-2026-07-28/family.ts";
+import { isNamedPath, sessionNameOf } from "./rev-2026-07-28/session-name.ts";
+import { StatelessEdge } from "./rev-2026-07-28/stateless-edge.ts";
+import { statelessKeyOf } from "./rev-2026-07-28/stateless-sessions.ts";
 import type { HostSeat } from "./host-seat.ts";
 
 export interface HttpLimits {
@@ -66,8 +73,18 @@ export interface HttpHostOptions {
   readonly isReady: () => boolean;
   /** Added to what `/readyz` says. */
   readonly readiness?: () => JsonObject;
-  /** Called when a request is refused for its Host or Origin. Must not throw. */
+  /** Tells who sends a request. Default: nobody is told from anybody. */
+  readonly authenticator?: Authenticator;
+  /** How often one address may fail to prove who it is, or name no session. Default: any number of times. */
+  readonly failedRequestsPerMinute?: number;
+  /** Called when a request is refused for its Host, its Origin or its proof. Must not throw. */
   readonly onDenied?: (request: DeniedRequest) => void;
+  /** Secrets that every process of the gateway knows, for what stateless clients hold between two rounds. */
+  readonly stateKeys?: readonly string[];
+  /** How long a stateless client has to come back with what a backend asked it. Default 10 min. */
+  readonly clientAnswerMs?: () => number;
+  /** Further pages, for whoever asks; their paths are not the endpoint's. */
+  readonly openRoutes?: ReadonlyMap<string, ReadonlyMap<string, Handler>>;
   /** Where memory is nearly full, new work on the endpoint is refused. Default: it is never looked at. */
   readonly pressure?: Pick<MemoryPressure, "level">;
   /** The place among several processes that serve the endpoint together. Default: this one alone, on its own port. */
@@ -80,26 +97,43 @@ export interface DeniedRequest {
   readonly method: string;
   readonly address: string | undefined;
   readonly code: string;
+  /** Why, in words of the gateway. */
+  readonly reason?: string;
 }
+
+/** What is denied to a client for what it is, and not for what it says. */
+const DENIALS: ReadonlySet<string> = new Set([
+  "forbidden_host",
+  "unauthorized",
+  "insufficient_scope",
+  "rate_limited",
+]);
 
 const IDLE_TIMEOUT_MS = 75_000;
 const DISCONNECT_GRACE_MS = 5_000;
 const HEARTBEAT_INTERVAL_MS = 15_000;
 const SHED_RETRY_SECONDS = 5;
+const WELL_KNOWN = "/.well-known/";
 
 /**
  * The HTTP edge: `POST`, `GET` and `DELETE` on the MCP endpoint, `/health` (also `/healthz`), `/readyz` and
  * `/status`; with `legacySse` also `/sse` and `/messages`. Raw `node:http`, one table of paths and methods,
- * nothing else in front of it.
+ * nothing else in front of it. Who sends a request is found out before anything but its head is looked at, for
+ * everything but health and what is published about authentication.
  */
 export class HttpHost implements AsyncDisposable {
   readonly #options: HttpHostOptions;
   readonly #server: Server;
   readonly #guard: RequestGuard;
+  readonly #authenticator: Authenticator;
+  readonly #failures: FailureLimiter | undefined;
   readonly #routes: ReadonlyMap<string, ReadonlyMap<string, Handler>>;
+  /** Served without asking who asks. */
+  readonly #openRoutes: ReadonlyMap<string, ReadonlyMap<string, Handler>>;
   readonly #connections = new ClientConnections();
   readonly #streams: OpenStreams;
   readonly #eventLogs: EventLogs;
+  readonly #stateless: StatelessEdge;
   /** Connections of clients, where others come from processes of this gateway. */
   readonly #adopted = new WeakSet<Duplex>();
   #isDraining = false;
@@ -107,12 +141,29 @@ export class HttpHost implements AsyncDisposable {
   constructor(options: HttpHostOptions) {
     this.#options = options;
     this.#guard = new RequestGuard(options);
+    this.#authenticator = options.authenticator ?? NO_AUTHENTICATION;
+    const { failedRequestsPerMinute } = options;
+    if (failedRequestsPerMinute !== undefined) {
+      this.#failures = new FailureLimiter(failedRequestsPerMinute);
+    }
     this.#streams = new OpenStreams(options.limits.heartbeatIntervalMs ?? HEARTBEAT_INTERVAL_MS);
     this.#eventLogs = new EventLogs({
       streams: this.#streams,
       streamBufferBytes: options.limits.streamBufferBytes,
       limits: options.limits.eventLog,
     });
+    this.#stateless = new StatelessEdge({
+      ...options,
+      streams: this.#streams,
+      maxRequestBytes: options.limits.requestBytes,
+      streamBufferBytes: options.limits.streamBufferBytes,
+    });
+    this.#openRoutes = new Map([
+      ["/health", page(() => ({ status: "ok" }))],
+      ["/healthz", page(() => ({ status: "ok" }))],
+      ["/readyz", page(() => this.#readiness(), options.isReady)],
+      ...(options.openRoutes ?? []),
+    ]);
     this.#routes = this.#createRoutes();
     this.#server = this.#createServer();
   }
@@ -141,6 +192,7 @@ export class HttpHost implements AsyncDisposable {
   stopAccepting(): void {
     this.#isDraining = true;
     this.#streams.isStopping = true;
+    this.#stateless.stopAccepting();
     if (!this.#server.listening) return;
     this.#server.close();
   }
@@ -148,6 +200,7 @@ export class HttpHost implements AsyncDisposable {
   /** Closes every connection, whatever is under way on it. What was answered is still sent to those who read it. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#streams[Symbol.dispose]();
+    this.#stateless[Symbol.dispose]();
     const closed = this.#server.listening
       ? new Promise<void>((resolve) => {
           this.#server.close(() => resolve());
@@ -207,18 +260,17 @@ export class HttpHost implements AsyncDisposable {
       maxRequestBytes: limits.requestBytes,
       disconnectGraceMs: limits.disconnectGraceMs ?? DISCONNECT_GRACE_MS,
       eventLogs: this.#eventLogs,
+      stateless: this.#stateless,
+      failures: this.#failures,
     };
     const endpoint = new Map<string, Handler>([
-      ["POST", async (request, response) => handlePost(request, response, ANONYMOUS, options)],
-      ["GET", async (request, response) => handleGet(request, response, ANONYMOUS, options)],
-      ["DELETE", async (request, response) => handleDelete(request, response, ANONYMOUS, options)],
+      ["POST", async (asked, answer, who) => handlePost(asked, answer, who, options)],
+      ["GET", async (asked, answer, who) => handleGet(asked, answer, who, options)],
+      ["DELETE", async (asked, answer, who) => handleDelete(asked, answer, who, options)],
     ]);
     return new Map([
       ...this.#legacyRoutes(),
       [this.#options.path, endpoint],
-      ["/health", page(() => ({ status: "ok" }))],
-      ["/healthz", page(() => ({ status: "ok" }))],
-      ["/readyz", page(() => this.#readiness(), this.#options.isReady)],
       ["/status", page((request) => this.#options.status(asksForDigests(request)))],
     ]);
   }
@@ -236,14 +288,13 @@ export class HttpHost implements AsyncDisposable {
       streams: this.#streams,
       maxRequestBytes: limits.requestBytes,
       streamBufferBytes: limits.streamBufferBytes,
+      failures: this.#failures,
       ...(limits.openingDeadlineMs !== undefined && {
         openingDeadlineMs: limits.openingDeadlineMs,
       }),
     });
-    const open: Handler = async (request, response) =>
-      clients.handleGet(request, response, ANONYMOUS);
-    const post: Handler = async (request, response) =>
-      clients.handlePost(request, response, ANONYMOUS);
+    const open: Handler = async (...asked) => clients.handleGet(...asked);
+    const post: Handler = async (...asked) => clients.handlePost(...asked);
     return [
       [SSE_PATH, new Map([["GET", open]])],
       [MESSAGES_PATH, new Map([["POST", post]])],
@@ -259,13 +310,39 @@ export class HttpHost implements AsyncDisposable {
       this.#guard.check(request);
       if (pressure !== "none") this.#shed(request);
       if (this.#answeredCors(request, response)) return;
-      if (owner !== undefined && (await this.#wasForwarded(owner, request, response))) return;
-      await this.#handlerOf(request, response)(request, response);
+      const path = pathOf(request);
+      const serve = this.#handlerOf(path, request, response);
+      const identity = this.#isOpen(path)
+        ? ANONYMOUS
+        : (this.#authenticator.recall(request) ?? (await this.#verify(request)));
+      const keeper = this.#keeperOf(request, identity, owner);
+      if (keeper !== undefined && (await this.#wasForwarded(keeper, request, response))) return;
+      await serve(request, response, identity);
     } catch (error) {
       this.#noteDenied(request, error);
-      const { logger, limits } = this.#options;
-      await refuse(request, response, error, { logger, maxRequestBytes: limits.requestBytes });
+      await this.#refuse(request, response, error);
     }
+  }
+
+  async #verify(request: IncomingMessage): Promise<Identity> {
+    this.#failures?.require(request);
+    return this.#authenticator.verify(request);
+  }
+
+  async #refuse(
+    request: IncomingMessage,
+    response: ServerResponse,
+    thrown: unknown,
+  ): Promise<void> {
+    const { logger, limits, messageLimits } = this.#options;
+    const maxRequestBytes = limits.requestBytes;
+    const options = { logger, maxRequestBytes, failures: this.#failures };
+    // Whose proof holds and permits too little is told so in terms of its message.
+    const needsId = thrown instanceof VmcpError && thrown.code === "insufficient_scope";
+    const idJson = needsId
+      ? await readRequestId(request, response, maxRequestBytes, messageLimits)
+      : undefined;
+    await refuse(request, response, thrown, { ...options, idJson });
   }
 
   /** Takes over a connection of a client that somebody else accepted. */
@@ -284,9 +361,24 @@ export class HttpHost implements AsyncDisposable {
     request: IncomingMessage,
     response: ServerResponse,
   ): Promise<boolean> {
-    if (await this.#options.seat?.forward(owner, request, response)) return true;
+    if (await this.#options.seat?.forward(owner, request, response)) {
+      this.#failures?.noteStatus(request, response.statusCode);
+      return true;
+    }
     if (this.#isDraining) throw new VmcpError("shutting_down", "The gateway is shutting down");
     return false;
+  }
+
+  /** Who serves the request in place of this process: stateless clients name no session, whatever they send. */
+  #keeperOf(
+    request: IncomingMessage,
+    identity: Identity,
+    owner: number | undefined,
+  ): number | undefined {
+    const { seat, path } = this.#options;
+    if (seat === undefined || !namesStateless(request)) return owner;
+    if (request.method !== "POST" || !this.#adopted.has(request.socket)) return undefined;
+    return seat.foreignKeeperOf?.(statelessKeyOf(identity, sessionNameOf(request, path)));
   }
 
   /** Throws `forbidden_host` where a request pretends to come from a process of this gateway. */
@@ -317,14 +409,14 @@ export class HttpHost implements AsyncDisposable {
   }
 
   #noteDenied({ method = "", socket }: IncomingMessage, error: unknown): void {
-    if (!(error instanceof VmcpError) || error.code !== "forbidden_host") return;
-    this.#options.onDenied?.({ method, address: socket.remoteAddress, code: error.code });
+    if (!(error instanceof VmcpError) || !DENIALS.has(error.code)) return;
+    const { code, reason } = error;
+    const denied = { method, address: socket.remoteAddress, code };
+    this.#options.onDenied?.({ ...denied, ...(reason !== undefined && { reason }) });
   }
 
-  #handlerOf({ url = "", method = "" }: IncomingMessage, response: ServerResponse): Handler {
-    // Never parsed as a URL: "//host/mcp" and "http://host/mcp" are paths that do not exist here.
-    const query = url.indexOf("?");
-    const methods = this.#routes.get(query === -1 ? url : url.slice(0, query));
+  #handlerOf(path: string, { method = "" }: IncomingMessage, response: ServerResponse): Handler {
+    const methods = this.#methodsAt(path);
     if (methods === undefined) {
       throw new VmcpError("path_not_found", `The MCP endpoint is ${this.#options.path}`);
     }
@@ -335,25 +427,43 @@ export class HttpHost implements AsyncDisposable {
     throw new VmcpError("method_not_allowed", `Use one of ${allowed}`);
   }
 
+  #methodsAt(path: string): ReadonlyMap<string, Handler> | undefined {
+    const methods = this.#openRoutes.get(path) ?? this.#routes.get(path);
+    if (methods !== undefined) return methods;
+    if (isNamedPath(path, this.#options.path)) return this.#routes.get(this.#options.path);
+    const document = path.startsWith(WELL_KNOWN) ? this.#authenticator.wellKnown(path) : undefined;
+    return document && page(() => document);
+  }
+
+  /** What is served to whoever asks: whether we live, and how to prove oneself. */
+  #isOpen(path: string): boolean {
+    return this.#openRoutes.has(path) || path.startsWith(WELL_KNOWN);
+  }
+
   /** Cross-origin headers go to listed origins only; true if the request was a preflight and is answered. */
   #answeredCors({ headers, method }: IncomingMessage, response: ServerResponse): boolean {
     const { origin } = headers;
     if (origin === undefined || !this.#guard.isListedOrigin(origin)) return false;
     response.setHeader("access-control-allow-origin", origin);
-    response.setHeader("access-control-expose-headers", "mcp-session-id");
+    response.setHeader("access-control-expose-headers", "mcp-session-id, www-authenticate");
     response.setHeader("vary", "origin");
     if (method !== "OPTIONS" || headers["access-control-request-method"] === undefined)
       return false;
     response
       .writeHead(204, {
         "access-control-allow-methods": "GET, POST, DELETE",
-        "access-control-allow-headers":
-          "content-type, accept, authorization, mcp-session-id, mcp-protocol-version, last-event-id",
+        "access-control-allow-headers": allowedHeaders(headers["access-control-request-headers"]),
         "access-control-max-age": "600",
       })
       .end();
     return true;
   }
+}
+
+/** Never parsed as a URL: "//host/mcp" and "http://host/mcp" are paths that do not exist here. */
+function pathOf({ url = "" }: IncomingMessage): string {
+  const query = url.indexOf("?");
+  return query === -1 ? url : url.slice(0, query);
 }
 
 function unknownExpectation(): VmcpError {
@@ -362,3 +472,17 @@ function unknownExpectation(): VmcpError {
     "The only expectation that can be met is 100-continue",
   );
 }
+
+const ALLOWED_HEADERS =
+  "content-type, accept, authorization, x-api-key, mcp-session-id, mcp-protocol-version, last-event-id, mcp-method, mcp-name, mcp-session-name";
+
+/** Tools name the headers that repeat their arguments, so that these are allowed as they are asked for. */
+function allowedHeaders(asked = ""): string {
+  const mirrored = asked
+    .split(",")
+    .map((name) => name.trim())
+    .filter((name) => MIRRORED_HEADER.test(name));
+  return [ALLOWED_HEADERS, ...mirrored].join(", ");
+}
+
+const MIRRORED_HEADER = /^mcp-param-[!#$%&'*+.^_`|~0-9a-z-]+$/i;

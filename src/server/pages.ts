@@ -1,8 +1,13 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Identity } from "../domain/identity.ts";
 import type { JsonObject } from "../domain/json.ts";
 
-/** Serves one method of one path. Whatever it throws is answered by the caller. */
-export type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<void> | void;
+/** Serves one method of one path to whoever `identity` is. Whatever it throws is answered by the caller. */
+export type Handler = (
+  request: IncomingMessage,
+  response: ServerResponse,
+  identity: Identity,
+) => Promise<void> | void;
 
 /** A small JSON page for machines and people; 503 while `isFine` says no. */
 export function page(

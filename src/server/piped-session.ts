@@ -53,6 +53,11 @@ export class PipedSession {
     this.#options = options;
   }
 
+  /** The client has proved anew who it is. */
+  identify(identity: Identity): void {
+    this.#session?.identify?.(identity);
+  }
+
   /** Whether the session has been asked for; it may still be in the making. */
   get isOpened(): boolean {
     return this.#session !== undefined || this.#opening !== undefined;

@@ -93,14 +93,13 @@ function withoutPort(host: string): string {
 }
 
 function refuseRepeatedHeaders(rawHeaders: readonly string[]): void {
-  let seen: Set<string> | undefined;
+  let seen: string[] | undefined;
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const name = rawHeaders[index]?.toLowerCase() ?? "";
     if (!SINGLE_HEADERS.has(name) && !name.startsWith(PROTOCOL_HEADER_PREFIX)) continue;
-    seen ??= new Set();
-    if (seen.has(name)) {
+    if (seen?.includes(name) === true) {
       throw new VmcpError("invalid_request", `The header ${name} stands twice`);
     }
-    seen.add(name);
+    (seen ??= []).push(name);
   }
 }

@@ -9,7 +9,7 @@ import { VmcpError } from "../domain/errors.ts";
 export class AdmissionGate {
   #inFlight = 0;
   #isClosed = false;
-  readonly #waiting = new Set<() => void>();
+  #waiting: Set<() => void> | undefined;
 
   /** How many were let in and have not left. */
   get inFlight(): number {
@@ -73,16 +73,17 @@ export class AdmissionGate {
       let timer: NodeJS.Timeout | undefined;
       const settle = (isDrained: boolean) => {
         clearTimeout(timer);
-        this.#waiting.delete(onDrained);
+        this.#waiting?.delete(onDrained);
         resolve(isDrained);
       };
       const onDrained = () => settle(true);
+      this.#waiting ??= new Set();
       this.#waiting.add(onDrained);
       if (deadlineMs !== undefined) timer = setTimeout(settle, deadlineMs, false);
     });
   }
 
   #announceDrained(): void {
-    for (const announce of this.#waiting) announce();
+    for (const announce of this.#waiting ?? []) announce();
   }
 }

@@ -10,7 +10,13 @@ import type {
 } from "../mcp/inbound-message.ts";
 import { AuditedExchange } from "./audited-exchange.ts";
 import type { ClientProfile } from "./backend-connection.ts";
-import type { AttachedStream, BackendStanding, ClientStream, EdgeSession } from "./edge-session.ts";
+import type {
+  AttachedStream,
+  BackendStanding,
+  CacheHint,
+  ClientStream,
+  EdgeSession,
+} from "./edge-session.ts";
 import type { SessionAudit } from "./session-audit.ts";
 import type {
   AdvertisedCapability,
@@ -133,6 +139,14 @@ export class AuditedSession implements Required<EdgeSession> {
 
   attachStream(stream: ClientStream): AttachedStream {
     return this.#session.attachStream(stream);
+  }
+
+  toolDefinition(name: string): JsonObject | undefined {
+    return this.#session.toolDefinition?.(name);
+  }
+
+  cacheHint(): CacheHint {
+    return this.#session.cacheHint?.() ?? { ttlMs: 0, cacheScope: "private" };
   }
 
   backends(): readonly BackendStanding[] {

@@ -12,12 +12,17 @@ export interface ClientProfile {
   readonly revision: string;
   readonly capabilities: JsonObject;
   readonly info: JsonObject;
+  /**
+   * The session has many clients, who can each be asked for something during their own calls only: what a backend asks
+   * at another time is refused. Default false.
+   */
+  readonly isAskedInCallsOnly?: boolean;
   /** Where its session was opened from; absent for what did not come over the network. Never told to backends. */
   readonly address?: string;
 }
 
 /** What happens on a connection without having been asked for. Called by the connection, never after its close. */
-interface ConnectionListener {
+export interface ConnectionListener {
   /** A notification or request that belongs to no call's own stream (GET stream, or any on stdio). */
   unsolicited(message: BackendMessage): void;
   /** The connection ended by itself (child exited, backend forgot the session). Comes at most once. */
@@ -49,6 +54,8 @@ export interface BackendConnection extends AsyncDisposable {
   readonly greeting: BackendGreeting;
   /** Each call has a backend session of its own, whose loss leaves the connection as good as before. */
   readonly hasSessionPerCall?: boolean;
+  /** Each request stands alone, so that nothing is lost with the connection. */
+  readonly isStateless?: boolean;
   forward(request: OutboundRequest, sink: AnswerSink): Exchange;
   /** Sends a notification or an answer to a request of the backend. Rejects if it could not be handed over. */
   send(message: Buffer): Promise<void>;

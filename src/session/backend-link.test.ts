@@ -1,8 +1,5 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { VmcpError } from "../domain/errors.ts";
-import { ANONYMOUS } from "../domain/identity.ts";
-import { parseSessionId } from "../domain/ids.ts";
-import { SILENT_LOGGER } from "../domain/logger.ts";
 import { Semaphore } from "../lib/semaphore.ts";
 import {
   capabilitySet,
@@ -11,10 +8,11 @@ import {
   type FakeBackend,
   type FakeOptions,
 } from "../../test/support/fake-backends.ts";
+import { linkHost } from "../../test/support/link-host.ts";
 import { recordingGuard } from "../../test/support/recording-guard.ts";
-import { NO_GUARD } from "./backend-guard.ts";
-import { NO_LINK_POLICY } from "./link-policy.ts";
-import { BackendLink, type LinkOptions } from "./backend-link.ts";
+import { NO_GUARD, type BackendGuard } from "./backend-guard.ts";
+import { BackendLink, type LinkHost } from "./backend-link.ts";
+import type { LinkPolicy } from "./link-policy.ts";
 
 const START_TIMEOUT_MS = 1_000;
 const CLOSE_DEADLINE_MS = 500;
@@ -29,29 +27,27 @@ interface OpenedLink {
   readonly ready: boolean[];
 }
 
-function linkTo(backend: FakeBackend, options: Partial<LinkOptions> = {}): OpenedLink {
+interface LinkWishes extends Partial<LinkHost> {
+  readonly guard?: BackendGuard;
+  readonly policy?: LinkPolicy;
+  readonly slots?: readonly Semaphore[];
+}
+
+function linkTo(
+  backend: FakeBackend,
+  { guard = NO_GUARD, policy, slots = [], ...wishes }: LinkWishes = {},
+): OpenedLink {
   const clock = { nowMs: 0 };
   const ready: boolean[] = [];
-  const link = new BackendLink({
-    backend,
-    request: {
-      sessionId: parseSessionId("s"),
-      identity: ANONYMOUS,
-      client: { revision: "2025-11-25", capabilities: {}, info: {} },
-    },
-    slots: [],
-    guard: NO_GUARD,
-    policy: NO_LINK_POLICY,
+  const host = linkHost({
     startTimeoutMs: START_TIMEOUT_MS,
     closeDeadlineMs: CLOSE_DEADLINE_MS,
     now: () => clock.nowMs,
-    logger: SILENT_LOGGER,
-    knownCapabilities: () => undefined,
+    slotsFor: () => slots,
     onReady: (_link, _capabilities, isFirst) => void ready.push(isFirst),
-    onUnsolicited() {},
-    onLeave() {},
-    ...options,
+    ...wishes,
   });
+  const link = new BackendLink({ backend: { ...backend, policy }, guard, host });
   return { link, clock, ready };
 }
 

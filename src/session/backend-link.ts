@@ -5,12 +5,17 @@ import type { Logger } from "../domain/logger.ts";
 import type { Semaphore } from "../lib/semaphore.ts";
 import { settledWithin } from "../lib/settled-within.ts";
 import type { BackendMessage } from "../mcp/exchange.ts";
-import type { BackendConnection, ConnectRequest, SessionBackend } from "./backend-connection.ts";
+import type {
+  BackendConnection,
+  ConnectionListener,
+  ConnectRequest,
+  SessionBackend,
+} from "./backend-connection.ts";
 import type { BackendGuard } from "./backend-guard.ts";
 import { tellFailure } from "./guard-outcome.ts";
 import { attemptConnect } from "./connect-attempt.ts";
 import { budgetSpent, retryIn, toUnavailable } from "./link-failures.ts";
-import type { LinkPolicy } from "./link-policy.ts";
+import { NO_LINK_POLICY, type LinkPolicy } from "./link-policy.ts";
 import { LinkUpkeep, needsUpkeep, type UpkeptLink } from "./link-upkeep.ts";
 import { Restarts, type Rest } from "./restarts.ts";
 
@@ -38,27 +43,33 @@ type LinkState =
   | { readonly phase: "resting" }
   | { readonly phase: "closed" };
 
-export interface LinkOptions {
-  readonly backend: SessionBackend;
-  /** The session's part of a connect request; the link adds its own listener and what is known of the lists. */
-  readonly request: Omit<ConnectRequest, "listener" | "knownCapabilities">;
-  /** Permits to take before connecting, narrowest first: those of the session, then those of the process. */
-  readonly slots: readonly Semaphore[];
-  /** Asked before each attempt to connect; calls ask it too. */
-  readonly guard: BackendGuard;
-  readonly policy: LinkPolicy;
+/** The session that a link belongs to. One object serves all its links, which are many. */
+export interface LinkHost {
   readonly startTimeoutMs: number;
   /** How long closing waits for an attempt to connect that does not heed its signal; it closes itself later. */
   readonly closeDeadlineMs: number;
-  readonly now: () => number;
   readonly logger: Logger;
+  now(): number;
+  /** The session's part of a connect request; the link adds its own listener and what is known of the lists. */
+  connectRequest(): Omit<ConnectRequest, "listener" | "knownCapabilities">;
+  /** Permits to take before connecting, narrowest first: those of the session, then those of the process. */
+  slotsFor(backend: BackendName): readonly Semaphore[];
   /** Lists that are known to be current, so that they need not be fetched. */
-  readonly knownCapabilities: () => CapabilitySet | undefined;
+  knownCapabilities(backend: BackendName): CapabilitySet | undefined;
   /** Called at each successful connect, before any call uses the connection. */
-  readonly onReady: (link: BackendLink, capabilities: CapabilitySet, isFirst: boolean) => void;
-  readonly onUnsolicited: (link: BackendLink, message: BackendMessage) => void;
+  onReady(link: BackendLink, capabilities: CapabilitySet, isFirst: boolean): void;
+  onUnsolicited(link: BackendLink, message: BackendMessage): void;
   /** Called before a connection is closed, whether it was lost, rests or goes with its link. */
-  readonly onLeave: (connection: BackendConnection) => void;
+  onLeave(connection: BackendConnection): void;
+}
+
+const IDLE: LinkState = { phase: "idle" };
+
+export interface LinkOptions {
+  readonly backend: SessionBackend;
+  /** Asked before each attempt to connect; calls ask it too. */
+  readonly guard: BackendGuard;
+  readonly host: LinkHost;
 }
 
 /**
@@ -68,32 +79,48 @@ export interface LinkOptions {
  * its attempt had timed out, is closed at once.
  */
 export class BackendLink implements AsyncDisposable, UpkeptLink {
-  readonly name: BackendName;
-  readonly policy: LinkPolicy;
-  readonly #options: LinkOptions;
+  readonly #backend: SessionBackend;
+  readonly #host: LinkHost;
   readonly #guard: BackendGuard;
   readonly #restarts: Restarts | undefined;
   readonly #upkeep: LinkUpkeep | undefined;
   /** Connections on their way out: closing the link waits for them too. */
-  readonly #leaving = new Set<Promise<void>>();
-  #state: LinkState = { phase: "idle" };
+  #leaving: Set<Promise<void>> | undefined;
+  /** The lists that its connection was offered last; undefined before the first. */
+  offered: CapabilitySet | undefined;
+  #state: LinkState = IDLE;
   #failures = 0;
   #connects = 0;
   /** The backend's state was lost and no answer has told the client yet. */
   #hasUntoldLoss = false;
+  /** The connection before this one had a state that was lost with it. */
+  #hadState = false;
   #callsInFlight = 0;
   #lastUsedAtMs = 0;
 
-  constructor(options: LinkOptions) {
-    this.name = options.backend.name;
-    this.policy = options.policy;
-    this.#options = options;
-    this.#guard = options.guard;
-    const { policy, now, logger } = options;
+  constructor({ backend, guard, host }: LinkOptions) {
+    this.#backend = backend;
+    this.#guard = guard;
+    this.#host = host;
+    const { policy } = this;
+    const { logger } = host;
     this.#restarts = policy.restart === undefined ? undefined : new Restarts(policy.restart);
     this.#upkeep = needsUpkeep(policy)
-      ? new LinkUpkeep({ policy, link: this, now, logger })
+      ? new LinkUpkeep({ policy, link: this, now: () => host.now(), logger })
       : undefined;
+  }
+
+  get name(): BackendName {
+    return this.#backend.name;
+  }
+
+  get policy(): LinkPolicy {
+    return this.#backend.policy ?? NO_LINK_POLICY;
+  }
+
+  /** Whether this is its backend: the same object, and not only the same name. */
+  isTo(backend: SessionBackend): boolean {
+    return this.#backend === backend;
   }
 
   get phase(): LinkState["phase"] {
@@ -159,7 +186,7 @@ export class BackendLink implements AsyncDisposable, UpkeptLink {
       return undefined;
     }
     const closing = new AbortController();
-    const attempt = this.#attempt(closing.signal);
+    const attempt = this.#attempt(closing);
     this.#state = { phase: "connecting", attempt, closing };
     return attempt;
   }
@@ -192,8 +219,13 @@ export class BackendLink implements AsyncDisposable, UpkeptLink {
    */
   lose(connection: BackendConnection, error: VmcpError): void {
     if (this.#state.phase !== "ready" || this.#state.connection !== connection) return;
-    this.#failed(error, this.#restarts?.exited(this.#options.now()) ?? { waitMs: 0 }, true);
+    this.#failed(error, this.#restarts?.exited(this.#host.now()) ?? { waitMs: 0 }, true);
     this.#letGo(connection);
+  }
+
+  /** A message of the backend that belongs to no call's own stream. */
+  heard(message: BackendMessage): void {
+    if (this.#state.phase !== "closed") this.#host.onUnsolicited(this, message);
   }
 
   reattach(): void {
@@ -216,26 +248,27 @@ export class BackendLink implements AsyncDisposable, UpkeptLink {
       await state.attempt;
     }
     if (state.phase === "ready") this.#letGo(state.connection);
-    const results = await Promise.allSettled(this.#leaving);
+    const leaving = this.#leaving ?? new Set<Promise<void>>();
+    const results = await Promise.allSettled(leaving);
     const failed = results.find((result) => result.status === "rejected");
     if (failed !== undefined) throw failed.reason;
   }
 
-  async #attempt(closing: AbortSignal): Promise<void> {
-    const { backend, slots, startTimeoutMs, closeDeadlineMs } = this.#options;
-    const made: MadeConnection = {};
+  async #attempt(closing: AbortController): Promise<void> {
+    const { startTimeoutMs, closeDeadlineMs } = this.#host;
+    const made = new Attempt(this);
     let failure: unknown;
     try {
       const { connection, capabilities, error } = await attemptConnect({
         name: this.name,
-        slots,
+        slots: this.#host.slotsFor(this.name),
         timeoutMs: startTimeoutMs,
-        closing,
+        attempt: closing,
         admit: () => this.#admit(made),
-        connect: async (signal) => backend.connect(this.#request(made), signal),
+        connect: async (signal) => this.#backend.connect(this.#request(made), signal),
         onAbandoned: (late) => this.#track(orAfter(late, closeDeadlineMs)),
       });
-      failure = error ?? made.lost;
+      failure = error ?? made.error;
       if (connection !== undefined && capabilities !== undefined && failure === undefined) {
         made.connection = connection;
         this.#accept(connection, capabilities);
@@ -258,16 +291,17 @@ export class BackendLink implements AsyncDisposable, UpkeptLink {
     const isFirst = this.#connects === 0;
     this.#connects += 1;
     this.#failures = 0;
-    if (!isFirst) this.#hasUntoldLoss = true;
+    if (this.#hadState) this.#hasUntoldLoss = true;
+    this.#hadState = connection.isStateless !== true;
     this.#state = { phase: "ready", connection };
-    this.#lastUsedAtMs = this.#options.now();
+    this.#lastUsedAtMs = this.#host.now();
     this.#upkeep?.start();
-    this.#options.onReady(this, capabilities, isFirst);
+    this.#host.onReady(this, capabilities, isFirst);
   }
 
-  #fail(thrown: unknown, { isAdmitted, refusal }: MadeConnection): void {
+  #fail(thrown: unknown, { isAdmitted, refusal }: Attempt): void {
     if (this.#state.phase === "closed") {
-      if (isAdmitted === true) this.#guard.withdrawn();
+      if (isAdmitted) this.#guard.withdrawn();
       return;
     }
     if (refusal !== undefined) {
@@ -275,13 +309,13 @@ export class BackendLink implements AsyncDisposable, UpkeptLink {
       return;
     }
     const error = toUnavailable(this.name, thrown);
-    if (isAdmitted === true) tellFailure(this.#guard, error);
+    if (isAdmitted) tellFailure(this.#guard, error);
     const askedMs = (error.retryAfterSeconds ?? 0) * 1_000;
     // Who says when to come again has started nothing: that is no end of a process.
     const restarts = askedMs > 0 ? undefined : this.#restarts;
-    const rest = restarts?.startFailed(this.#options.now()) ?? this.#backoff();
+    const rest = restarts?.startFailed(this.#host.now()) ?? this.#backoff();
     this.#failed(error, { ...rest, waitMs: Math.max(rest.waitMs, askedMs) });
-    this.#options.logger.warn("backend could not be connected for a session", {
+    this.#host.logger.warn("backend could not be connected for a session", {
       backend: this.name,
       reason: error.message,
     });
@@ -297,7 +331,7 @@ export class BackendLink implements AsyncDisposable, UpkeptLink {
     this.#state = {
       phase: "failed",
       error: spent === undefined ? error : budgetSpent(error, spent),
-      retryAtMs: this.#options.now() + waitMs,
+      retryAtMs: this.#host.now() + waitMs,
       isHeld: spent !== undefined && hasRun,
     };
   }
@@ -308,15 +342,15 @@ export class BackendLink implements AsyncDisposable, UpkeptLink {
   }
 
   #waitMs({ retryAtMs }: { readonly retryAtMs: number }): number {
-    return retryAtMs - this.#options.now();
+    return retryAtMs - this.#host.now();
   }
 
   #callEnded(): void {
     this.#callsInFlight -= 1;
-    this.#lastUsedAtMs = this.#options.now();
+    this.#lastUsedAtMs = this.#host.now();
   }
 
-  #admit(made: MadeConnection): void {
+  #admit(made: Attempt): void {
     try {
       this.#guard.admit();
       made.isAdmitted = true;
@@ -326,30 +360,23 @@ export class BackendLink implements AsyncDisposable, UpkeptLink {
     }
   }
 
-  #request(made: MadeConnection): ConnectRequest {
+  #request(made: Attempt): ConnectRequest {
     // A backend that lost its state may have been replaced by one that offers something else.
-    const known = this.#connects === 0 ? this.#options.knownCapabilities() : undefined;
+    const known = this.#connects === 0 ? this.#host.knownCapabilities(this.name) : undefined;
     return {
-      ...this.#options.request,
+      ...this.#host.connectRequest(),
       ...(known !== undefined && { knownCapabilities: known }),
-      listener: {
-        unsolicited: (message) => {
-          if (this.#state.phase !== "closed") this.#options.onUnsolicited(this, message);
-        },
-        lost: (error) => {
-          made.lost = error;
-          if (made.connection !== undefined) this.lose(made.connection, error);
-        },
-      },
+      listener: made,
     };
   }
 
   #letGo(connection: BackendConnection): void {
-    this.#options.onLeave(connection);
+    this.#host.onLeave(connection);
     this.#track(connection[Symbol.asyncDispose]());
   }
 
   #track(closing: Promise<void>): void {
+    this.#leaving ??= new Set();
     this.#leaving.add(closing);
     void this.#forget(closing);
   }
@@ -358,23 +385,37 @@ export class BackendLink implements AsyncDisposable, UpkeptLink {
     try {
       await closing;
     } catch (error) {
-      this.#options.logger.warn("backend connection did not close cleanly", {
+      this.#host.logger.warn("backend connection did not close cleanly", {
         backend: this.name,
         reason: messageOf(error),
       });
     }
     // While the link closes, whoever closes it reads the outcome from the set.
-    if (this.#state.phase !== "closed") this.#leaving.delete(closing);
+    if (this.#state.phase !== "closed") this.#leaving?.delete(closing);
   }
 }
 
-/** The connection that one attempt made, so that the loss of an older one harms nobody. */
-interface MadeConnection {
-  isAdmitted?: true;
+/** One attempt and the connection that it made, which it hears; so the loss of an older one harms nobody. */
+class Attempt implements ConnectionListener {
+  readonly #link: BackendLink;
+  isAdmitted = false;
   /** Why the guard did not let it be tried. */
-  refusal?: VmcpError;
-  connection?: BackendConnection;
-  lost?: VmcpError;
+  refusal: VmcpError | undefined;
+  connection: BackendConnection | undefined;
+  error: VmcpError | undefined;
+
+  constructor(link: BackendLink) {
+    this.#link = link;
+  }
+
+  unsolicited(message: BackendMessage): void {
+    this.#link.heard(message);
+  }
+
+  lost(error: VmcpError): void {
+    this.error = error;
+    if (this.connection !== undefined) this.#link.lose(this.connection, error);
+  }
 }
 
 /** A connection that heeds no signal is closed when it comes, but not waited for any longer than that. */

@@ -1,6 +1,6 @@
 import type { BackendName } from "../domain/ids.ts";
 import type { BackendMessage } from "../mcp/exchange.ts";
-import type { BackendConnection } from "./backend-connection.ts";
+import type { BackendConnection, ClientProfile } from "./backend-connection.ts";
 import type { BackendLink } from "./backend-link.ts";
 import type { Call } from "./call.ts";
 import type { ClientRequests } from "./client-requests.ts";
@@ -19,23 +19,27 @@ export const LIST_CHANGED: Readonly<Record<ListName, string>> = {
 
 const LIST_CHANGED_METHODS: ReadonlySet<string> = new Set(Object.values(LIST_CHANGED));
 
-export interface BackendMessagesOptions {
+/** The session whose backends speak. */
+export interface BackendMessagesHost {
   readonly clientRequests: ClientRequests;
   readonly outbox: Outbox;
   readonly routes: SessionRoutes;
   /** The calls in flight on a link, oldest first. */
-  readonly callsOn: (link: BackendLink) => readonly Call[];
+  callsOn(link: BackendLink): readonly Call[];
+  readonly client: Pick<ClientProfile, "isAskedInCallsOnly">;
   /** The level that the client set, if it set one. */
-  readonly logLevel: () => string | undefined;
-  readonly onListsChanged: (backend: BackendName) => void;
+  readonly logLevel: string | undefined;
+  onListsChanged(backend: BackendName): void;
+  /** Whether the client may know of this backend's resource. */
+  maySee(uri: string, backend: BackendName): boolean;
 }
 
 /** Decides what becomes of a backend's message that is no answer: whether the client gets it, and where. */
 export class BackendMessages {
-  readonly #options: BackendMessagesOptions;
+  readonly #host: BackendMessagesHost;
 
-  constructor(options: BackendMessagesOptions) {
-    this.#options = options;
+  constructor(host: BackendMessagesHost) {
+    this.#host = host;
   }
 
   /** A message in a call's own stream as the client may see it; undefined where nothing is left to pass on. */
@@ -43,7 +47,7 @@ export class BackendMessages {
     const { method } = event.message;
     if (method === undefined) return undefined;
     if (LIST_CHANGED_METHODS.has(method)) {
-      this.#options.onListsChanged(call.link.name);
+      this.#host.onListsChanged(call.link.name);
       return undefined;
     }
     return call.connection === undefined ? undefined : this.#admitOn(call.connection, event);
@@ -52,15 +56,15 @@ export class BackendMessages {
   /** Passes on a message that belongs to no call's own stream: it goes where the client expects it most. */
   unsolicited(link: BackendLink, message: BackendMessage): void {
     const { method, params } = message.message;
-    const { outbox, routes } = this.#options;
+    const { outbox, routes } = this.#host;
     if (method === undefined) return;
     if (LIST_CHANGED_METHODS.has(method)) {
-      this.#options.onListsChanged(link.name);
+      this.#host.onListsChanged(link.name);
       return;
     }
     const { connection } = link;
     // A call may still wait on a connection that was lost, whose backend is not the one that speaks here.
-    const calls = this.#options.callsOn(link).filter((call) => call.connection === connection);
+    const calls = this.#host.callsOn(link).filter((call) => call.connection === connection);
     if (method === "notifications/progress") {
       const token = params?.["progressToken"];
       if (token === undefined) return;
@@ -70,7 +74,14 @@ export class BackendMessages {
       if (call !== undefined || !routes.tasks.hasToken(link.name, token)) return;
     }
     const [oldest] = calls;
-    if (oldest !== undefined && (calls.length === 1 || !outbox.isOpen)) {
+    // Outside of calls there is nobody who could answer a backend's request.
+    const { isAskedInCallsOnly = false } = this.#host.client;
+    const isForCallsOnly = isAskedInCallsOnly && message.message.id !== undefined;
+    if (isForCallsOnly && oldest === undefined && connection !== undefined) {
+      this.#host.clientRequests.refuse(connection, message);
+      return;
+    }
+    if (oldest !== undefined && (isForCallsOnly || calls.length === 1 || !outbox.isOpen)) {
       oldest.event(message);
       return;
     }
@@ -79,10 +90,10 @@ export class BackendMessages {
   }
 
   #admitOn(connection: BackendConnection, given: BackendMessage): BackendMessage | undefined {
-    const message = this.#options.routes.tasks.eventForClient(connection.backend, given);
+    const message = this.#host.routes.tasks.eventForClient(connection.backend, given);
     return message.message.id === undefined
       ? this.#admitNotification(connection, message)
-      : this.#options.clientRequests.accept(connection, message);
+      : this.#host.clientRequests.accept(connection, message);
   }
 
   #admitNotification(
@@ -91,9 +102,15 @@ export class BackendMessages {
   ): BackendMessage | undefined {
     const { method, params } = notification.message;
     if (method === "notifications/cancelled") {
-      return this.#options.clientRequests.withdraw(connection, notification);
+      return this.#host.clientRequests.withdraw(connection, notification);
     }
-    const logLevel = this.#options.logLevel();
+    if (method === "notifications/resources/updated") {
+      const uri = params?.["uri"];
+      // Who was allowed to subscribe may not be any more.
+      const isSeen = typeof uri !== "string" || this.#host.maySee(uri, connection.backend);
+      return isSeen ? notification : undefined;
+    }
+    const { logLevel } = this.#host;
     // A backend may not have heard of the level yet, or not care.
     const isUnwanted =
       method === "notifications/message" &&

@@ -1,10 +1,8 @@
 import { array, assert, asyncProperty, boolean, constantFrom } from "fast-check";
 import { expect, test } from "vitest";
 import { VmcpError } from "../domain/errors.ts";
-import { ANONYMOUS } from "../domain/identity.ts";
-import { parseSessionId } from "../domain/ids.ts";
-import { SILENT_LOGGER } from "../domain/logger.ts";
 import { fakeBackend, message } from "../../test/support/fake-backends.ts";
+import { linkHost } from "../../test/support/link-host.ts";
 import { recordingGuard } from "../../test/support/recording-guard.ts";
 import { BackendLink } from "./backend-link.ts";
 import { Call } from "./call.ts";
@@ -31,23 +29,9 @@ async function openCall(isRepeatable: boolean) {
   const guard = recordingGuard();
   const backend = fakeBackend("b", { answer: never });
   const link = new BackendLink({
-    backend,
-    request: {
-      sessionId: parseSessionId("s"),
-      identity: ANONYMOUS,
-      client: { revision: "2025-11-25", capabilities: {}, info: {} },
-    },
-    slots: [],
+    backend: { ...backend, policy: { trustsAnnotations: true } },
     guard,
-    policy: { trustsAnnotations: true },
-    startTimeoutMs: 1_000,
-    closeDeadlineMs: 100,
-    now: () => 0,
-    logger: SILENT_LOGGER,
-    knownCapabilities: () => undefined,
-    onReady() {},
-    onUnsolicited() {},
-    onLeave() {},
+    host: linkHost({ now: () => 0 }),
   });
   await link.ready();
   guard.heard.length = 0;

@@ -164,7 +164,7 @@ export class Call implements AnswerSink, Exchange {
     const connection = this.#connection;
     if (error.code !== "backend_session_lost" || connection === undefined) return;
     if (connection.hasSessionPerCall === true) return;
-    this.#isAfterLoss = true;
+    this.#isAfterLoss = connection.isStateless !== true;
     this.link.lose(connection, error);
   }
 

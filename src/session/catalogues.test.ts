@@ -26,6 +26,39 @@ test("what a session was offered is offered to the next of its kind, for a minut
   expect(catalogues.lastKnown(A, "x")).toBe(known);
 });
 
+test.for([
+  [300_000, 300_000],
+  [20_000, 20_000],
+  [0, 10_000],
+] as const)(
+  "lists that a backend calls good for %i ms are offered to the next session for %i ms",
+  ([ttlMs, freshMs]) => {
+    const { clock, catalogues } = at();
+    catalogues.remember(A, "x", { ...capabilitySet({ tools: ["t"] }), ttlMs });
+
+    clock.nowMs = freshMs;
+    const inTime = catalogues.fresh(A, "x");
+    clock.nowMs = freshMs + 1;
+
+    expect(inTime).toMatchObject({ ttlMs });
+    expect(catalogues.fresh(A, "x")).toBeUndefined();
+  },
+);
+
+test("equal lists that are good for another time or for others are not the same", () => {
+  const { catalogues } = at();
+  const lists = capabilitySet({ tools: ["t"] });
+  const first = catalogues.remember(A, "x", { ...lists, ttlMs: 1, cacheScope: "public" });
+
+  const same = catalogues.intern(A, { ...lists, ttlMs: 1, cacheScope: "public" });
+  const longer = catalogues.intern(A, { ...lists, ttlMs: 2, cacheScope: "public" });
+  const closer = catalogues.intern(A, { ...lists, ttlMs: 1, cacheScope: "private" });
+
+  expect(same).toBe(first);
+  expect(longer).toMatchObject({ ttlMs: 2 });
+  expect(closer).toMatchObject({ cacheScope: "private" });
+});
+
 test("another kind of client is asked for anew, and meanwhile shown what is known at all", () => {
   const { catalogues } = at();
   const known = catalogues.remember(A, "x", capabilitySet({ tools: ["t"] }));
@@ -33,6 +66,16 @@ test("another kind of client is asked for anew, and meanwhile shown what is know
   expect(catalogues.fresh(A, "y")).toBeUndefined();
   expect(catalogues.lastKnown(A, "y")).toBe(known);
   expect(catalogues.lastKnown(B, "x")).toBeUndefined();
+});
+
+test("where the backend knows its users, nobody is shown what another was offered", () => {
+  const { catalogues } = at();
+  catalogues.setPerUser(A, true);
+  const known = catalogues.remember(A, "alice", capabilitySet({ tools: ["t"] }));
+
+  expect(catalogues.lastKnown(A, "alice")).toBe(known);
+  expect(catalogues.lastKnown(A, "bob")).toBeUndefined();
+  expect(catalogues.lastOfAny(A)).toBe(known);
 });
 
 test("equal lists are one object, whoever fetched them", () => {

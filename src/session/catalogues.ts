@@ -6,6 +6,9 @@ import type { ClientProfile } from "./backend-connection.ts";
 /** How long a list that a fresh backend session was offered is offered to the next one without asking. */
 const FRESH_MS = 60_000;
 
+/** The shortest time that a backend can ask for: sessions that start together share what one of them was offered. */
+const MIN_FRESH_MS = 10_000;
+
 /** Client kinds remembered per backend; the least recently used is forgotten first. */
 const MAX_KINDS_PER_BACKEND = 64;
 
@@ -30,6 +33,8 @@ export class Catalogues {
   /** How often each backend said that its lists changed: what any kind was offered before is stale. */
   readonly #changes = new Map<BackendName, number>();
   readonly #lastByBackend = new Map<BackendName, CapabilitySet>();
+  /** Backends that know their users: what one is offered is for no other to see. */
+  readonly #perUser = new Set<BackendName>();
 
   constructor(now: () => number) {
     this.#now = now;
@@ -39,7 +44,8 @@ export class Catalogues {
   fresh(backend: BackendName, kind: string): CapabilitySet | undefined {
     const entry = this.#byBackend.get(backend)?.get(kind);
     if (entry === undefined || entry.change !== this.#changeOf(backend)) return undefined;
-    return this.#now() - entry.fetchedAtMs > FRESH_MS ? undefined : entry.capabilities;
+    const isOld = this.#now() - entry.fetchedAtMs > freshMsOf(entry.capabilities);
+    return isOld ? undefined : entry.capabilities;
   }
 
   /** How the backend introduced itself to this kind of client, however long ago, unless its lists changed since. */
@@ -48,11 +54,23 @@ export class Catalogues {
     return entry?.change === this.#changeOf(backend) ? entry.greeting : undefined;
   }
 
-  /** What the backend last offered to this kind of client, else to any client; however old. */
+  /** Says whether the backend knows its users, so that lists are only ever shown to the user they were made for. */
+  setPerUser(backend: BackendName, isPerUser: boolean): void {
+    if (isPerUser) this.#perUser.add(backend);
+    else this.#perUser.delete(backend);
+  }
+
+  /**
+   * What the backend last offered to this kind of client, else to any client unless it knows its users; however old.
+   */
   lastKnown(backend: BackendName, kind: string): CapabilitySet | undefined {
-    return (
-      this.#byBackend.get(backend)?.get(kind)?.capabilities ?? this.#lastByBackend.get(backend)
-    );
+    const own = this.#byBackend.get(backend)?.get(kind)?.capabilities;
+    return own ?? (this.#perUser.has(backend) ? undefined : this.#lastByBackend.get(backend));
+  }
+
+  /** What the backend last offered to anybody: for those who run the gateway, and not for its clients. */
+  lastOfAny(backend: BackendName): CapabilitySet | undefined {
+    return this.#lastByBackend.get(backend);
   }
 
   /**
@@ -80,9 +98,9 @@ export class Catalogues {
   /** The known set of equal content if there is one, else the set itself. */
   intern(backend: BackendName, fetched: CapabilitySet): CapabilitySet {
     const last = this.#lastByBackend.get(backend);
-    if (last?.hash === fetched.hash) return last;
+    if (last !== undefined && isSame(last, fetched)) return last;
     for (const { capabilities } of this.#byBackend.get(backend)?.values() ?? []) {
-      if (capabilities.hash === fetched.hash) return capabilities;
+      if (isSame(capabilities, fetched)) return capabilities;
     }
     return fetched;
   }
@@ -102,6 +120,17 @@ export class Catalogues {
   #changeOf(backend: BackendName): number {
     return this.#changes.get(backend) ?? 0;
   }
+}
+
+/** For how long lists count as current after they were fetched, as the backend wants it where it says so. */
+export function freshMsOf({ ttlMs }: CapabilitySet): number {
+  return ttlMs === undefined ? FRESH_MS : Math.max(ttlMs, MIN_FRESH_MS);
+}
+
+function isSame(one: CapabilitySet, other: CapabilitySet): boolean {
+  return (
+    one.hash === other.hash && one.ttlMs === other.ttlMs && one.cacheScope === other.cacheScope
+  );
 }
 
 /** Names the kind of client a list was made for: who it is and what it declared. */

@@ -10,57 +10,56 @@ import type { ClientRequests } from "./client-requests.ts";
 import type { Outbox } from "./outbox.ts";
 import type { TaskRoutes } from "./task-routes.ts";
 
-export interface ClientNotificationsOptions {
+/** The session whose client speaks. */
+export interface NotifiedSession {
   readonly outbox: Outbox;
   readonly clientRequests: ClientRequests;
-  readonly tasks: TaskRoutes;
-  readonly links: () => Iterable<BackendLink>;
-  readonly callOf: (id: RequestId) => Call | undefined;
+  readonly routes: { readonly tasks: TaskRoutes };
+  readonly links: { values(): Iterable<BackendLink> };
+  readonly inFlight: { get(id: RequestId): Call | undefined };
   readonly logger: Logger;
 }
 
 /** Decides what becomes of a client's notification: which backends hear of it, if any. */
-export class ClientNotifications {
-  readonly #options: ClientNotificationsOptions;
-
-  constructor(options: ClientNotificationsOptions) {
-    this.#options = options;
+export function takeNotification(session: NotifiedSession, given: InboundNotification): void {
+  const { method, params, bytes } = given;
+  switch (method) {
+    case "notifications/initialized":
+      session.outbox.markInitialized();
+      return;
+    case "notifications/cancelled":
+      cancelCall(session, params);
+      return;
+    case "notifications/progress":
+      passProgress(session, given);
+      return;
+    case "notifications/roots/list_changed":
+      for (const { connection } of session.links.values()) {
+        if (connection !== undefined) tell(connection, bytes);
+      }
+      return;
+    default:
+      session.logger.debug("notification of a client ends here");
   }
+}
 
-  take({ method, params, bytes }: InboundNotification): void {
-    const { outbox, clientRequests, tasks, links, logger } = this.#options;
-    switch (method) {
-      case "notifications/initialized":
-        outbox.markInitialized();
-        return;
-      case "notifications/cancelled":
-        this.#cancel(params);
-        return;
-      case "notifications/progress":
-        for (const connection of clientRequests.connectionsWithToken(params?.["progressToken"])) {
-          tell(connection, tasks.forBackend(connection.backend, bytes, method));
-        }
-        return;
-      case "notifications/roots/list_changed":
-        for (const { connection } of links()) if (connection !== undefined) tell(connection, bytes);
-        return;
-      default:
-        logger.debug("notification of a client ends here");
-    }
+function passProgress(
+  { clientRequests, routes }: NotifiedSession,
+  { method, params, bytes }: InboundNotification,
+): void {
+  for (const connection of clientRequests.connectionsWithToken(params?.["progressToken"])) {
+    tell(connection, routes.tasks.forBackend(connection.backend, bytes, method));
   }
+}
 
-  #cancel(params: JsonObject | undefined): void {
-    const requestId = params?.["requestId"];
-    if (typeof requestId !== "string" && typeof requestId !== "number") return;
-    const call = this.#options.callOf(requestId);
-    if (call === undefined) return;
-    this.#options.logger.debug("a client cancelled a call", {
-      backend: call.link.name,
-      reason: reasonIn(params),
-    });
-    const reason = params?.["reason"];
-    call.cancelByClient(typeof reason === "string" ? reason : "");
-  }
+function cancelCall({ inFlight, logger }: NotifiedSession, params: JsonObject | undefined): void {
+  const requestId = params?.["requestId"];
+  if (typeof requestId !== "string" && typeof requestId !== "number") return;
+  const call = inFlight.get(requestId);
+  if (call === undefined) return;
+  logger.debug("a client cancelled a call", { backend: call.link.name, reason: reasonIn(params) });
+  const reason = params?.["reason"];
+  call.cancelByClient(typeof reason === "string" ? reason : "");
 }
 
 /** A backend that can no longer be told has already ended its side. */

@@ -8,6 +8,7 @@ import {
   encodeResult,
   encodeNotification,
   INTERNAL_ERROR,
+  METHOD_NOT_FOUND,
   OWN_ID_PREFIX,
   type JsonRpcError,
 } from "../mcp/json-rpc.ts";
@@ -20,6 +21,9 @@ import { refusalByAbilities, wantsUnofferedContext } from "./client-abilities.ts
 /** Requests of one backend connection that may wait for the client at once; the rest is refused. */
 const MAX_PENDING = 8;
 
+/** The same where the connection serves many clients, each of which is asked during its own calls. */
+const MAX_PENDING_OF_MANY = 64;
+
 interface Pending {
   readonly connection: BackendConnection;
   /** The backend's own id, as it wrote it. */
@@ -29,13 +33,14 @@ interface Pending {
   readonly timer: NodeJS.Timeout;
 }
 
-export interface ClientRequestsOptions {
-  readonly client: Pick<ClientProfile, "revision" | "capabilities">;
-  readonly answerTimeoutMs: () => number;
+/** The session whose client is asked. */
+export interface ClientRequestsHost {
+  readonly client: Pick<ClientProfile, "revision" | "capabilities" | "isAskedInCallsOnly">;
+  answerTimeoutMs(): number;
   /** Takes a message for the client that belongs to no call. */
-  readonly tellClient: (message: Buffer) => void;
+  tellClient(message: Buffer): void;
   /** The client's answer as this backend is to see it. */
-  readonly forBackend: (backend: BackendName, answer: Buffer) => Buffer;
+  forBackend(backend: BackendName, answer: Buffer): Buffer;
   readonly logger: Logger;
 }
 
@@ -46,12 +51,12 @@ export interface ClientRequestsOptions {
  * its way from the id alone. An id is good for one answer; any other answer is dropped.
  */
 export class ClientRequests {
-  readonly #options: ClientRequestsOptions;
+  readonly #host: ClientRequestsHost;
   readonly #pending = new Map<string, Pending>();
   #count = 0;
 
-  constructor(options: ClientRequestsOptions) {
-    this.#options = options;
+  constructor(host: ClientRequestsHost) {
+    this.#host = host;
   }
 
   get pendingCount(): number {
@@ -64,7 +69,7 @@ export class ClientRequests {
    */
   accept(connection: BackendConnection, given: BackendMessage): BackendMessage | undefined {
     const { method = "", params } = given.message;
-    const request = wantsUnofferedContext(this.#options.client, method, params)
+    const request = wantsUnofferedContext(this.#host.client, method, params)
       ? withoutContext(given)
       : given;
     const idMember = memberAt(request.bytes, ["id"]);
@@ -83,6 +88,16 @@ export class ClientRequests {
     return { bytes, message: { ...request.message, id } };
   }
 
+  /** Answers a backend's request that came when nobody could be asked. A ping is answered as ever. */
+  refuse(connection: BackendConnection, { bytes, message }: BackendMessage): void {
+    const idMember = memberAt(bytes, ["id"]);
+    if (idMember === undefined) return;
+    const idJson = textOf(bytes, idMember);
+    const error = { code: METHOD_NOT_FOUND, message: "The client can be asked during a call only" };
+    const isPing = message.method === "ping";
+    send(connection, isPing ? encodeResult(idJson, "{}") : encodeError(idJson, error));
+  }
+
   /**
    * Takes back what a backend asked: returns its cancellation under the id that the client knows. Undefined
    * where it names nothing that this backend still waits for.
@@ -98,7 +113,7 @@ export class ClientRequests {
     if (found === undefined) return undefined;
     const [id] = found;
     this.#take(id);
-    this.#options.logger.debug("a backend took back what it had asked the client", {
+    this.#host.logger.debug("a backend took back what it had asked the client", {
       backend: connection.backend,
       reason: reasonIn(notice.message.params),
     });
@@ -113,7 +128,7 @@ export class ClientRequests {
     const { start, end } = response.idSpan;
     const edit = { start, end, replacement: pending.idJson };
     const answer = spliceBytes(response.bytes, [edit]);
-    send(pending.connection, this.#options.forBackend(pending.connection.backend, answer));
+    send(pending.connection, this.#host.forBackend(pending.connection.backend, answer));
     return true;
   }
 
@@ -132,7 +147,7 @@ export class ClientRequests {
       if (pending.connection !== connection) continue;
       this.#giveUp(id, reason);
       const params = { requestId: id, reason };
-      this.#options.tellClient(encodeNotification("notifications/cancelled", params));
+      this.#host.tellClient(encodeNotification("notifications/cancelled", params));
     }
   }
 
@@ -146,15 +161,17 @@ export class ClientRequests {
     { message: { method = "", params } }: BackendMessage,
   ): JsonRpcError | undefined {
     if (method === "ping") return undefined;
-    const refusal = refusalByAbilities(this.#options.client.capabilities, method, params);
+    const refusal = refusalByAbilities(this.#host.client.capabilities, method, params);
     if (refusal !== undefined) return refusal;
     const waiting = [...this.#pending.values()].filter(
       (pending) => pending.connection === connection,
     );
-    if (waiting.length < MAX_PENDING) return undefined;
+    const isOfMany = this.#host.client.isAskedInCallsOnly === true;
+    const maxPending = isOfMany ? MAX_PENDING_OF_MANY : MAX_PENDING;
+    if (waiting.length < maxPending) return undefined;
     return {
       code: INTERNAL_ERROR,
-      message: `The client already has ${MAX_PENDING} requests to answer; ask again later`,
+      message: `The client already has ${maxPending} requests to answer; ask again later`,
     };
   }
 
@@ -164,8 +181,8 @@ export class ClientRequests {
     return setTimeout(() => {
       this.#giveUp(id, reason);
       const params = { requestId: id, reason };
-      this.#options.tellClient(encodeNotification("notifications/cancelled", params));
-    }, this.#options.answerTimeoutMs()).unref();
+      this.#host.tellClient(encodeNotification("notifications/cancelled", params));
+    }, this.#host.answerTimeoutMs()).unref();
   }
 
   #giveUp(id: string, message: string): void {

@@ -14,7 +14,7 @@ function hang(slot: Semaphore): Promise<unknown> {
     name: parseBackendName("b1"),
     slots: [slot],
     timeoutMs: 30_000,
-    closing: NEVER,
+    attempt: new AbortController(),
     admit() {},
     connect: async () => new Promise(() => {}),
     onAbandoned() {},

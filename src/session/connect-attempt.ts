@@ -9,8 +9,8 @@ export interface AttemptOptions {
   readonly slots: readonly Semaphore[];
   /** For connecting, once the permits are there. */
   readonly timeoutMs: number;
-  /** Aborts when the session closes. */
-  readonly closing: AbortSignal;
+  /** For the attempt alone: whoever aborts it ends the attempt, and so does its time when it is over. */
+  readonly attempt: AbortController;
   /** Throws where nothing may be tried. */
   readonly admit: () => void;
   readonly connect: (signal: AbortSignal) => Promise<ConnectOutcome>;
@@ -25,30 +25,27 @@ export interface AttemptOptions {
 const PERMIT_MS = 1_000;
 
 /**
- * One attempt to connect. Rejects when it fails, takes too long, or the session closes; that does not depend
+ * One attempt to connect. Rejects when it fails, takes too long, or is aborted; that does not depend
  * on whether the one who connects heeds the signal.
  */
 export async function attemptConnect(options: AttemptOptions): Promise<ConnectOutcome> {
-  const { name, slots, timeoutMs, closing } = options;
-  const attempt = new AbortController();
-  const giveUp = (): void => attempt.abort(closing.reason);
-  closing.addEventListener("abort", giveUp, { once: true });
-  if (closing.aborted) giveUp();
+  const { name, slots, timeoutMs, attempt } = options;
+  const { signal } = attempt;
   const permits: Disposable[] = [];
   let timer: NodeJS.Timeout | undefined;
   let impatience: NodeJS.Timeout | undefined;
   try {
-    for (const slot of slots) permits.push(await slot.acquire(attempt.signal));
+    for (const slot of slots) permits.push(slot.tryAcquire() ?? (await slot.acquire(signal)));
+    signal.throwIfAborted();
     // Last, so that a backend which was found broken meanwhile is not tried by all who waited for a permit.
     options.admit();
     timer = setTimeout(() => attempt.abort(startTimeout(name, timeoutMs)), timeoutMs);
     impatience = setTimeout(() => release(permits), PERMIT_MS);
-    return await orAborted(options.connect(attempt.signal), attempt.signal, options.onAbandoned);
+    return await orAborted(options.connect(signal), signal, options.onAbandoned);
   } finally {
     clearTimeout(timer);
     clearTimeout(impatience);
     release(permits);
-    closing.removeEventListener("abort", giveUp);
   }
 }
 

@@ -1,7 +1,7 @@
 import type { BackendGreeting } from "../domain/capabilities.ts";
 import type { VmcpError } from "../domain/errors.ts";
 import type { BackendName } from "../domain/ids.ts";
-import type { JsonValue } from "../domain/json.ts";
+import type { JsonObject, JsonValue } from "../domain/json.ts";
 import type { AnswerSink, Exchange } from "../mcp/exchange.ts";
 import type {
   InboundNotification,
@@ -24,6 +24,13 @@ export interface ClientStream {
 export interface AttachedStream extends Disposable {
   /** The stream can take more: sends what was held back. */
   flush(): void;
+}
+
+/** How long a result may be kept, and whether what one client was told is true for others. */
+export interface CacheHint {
+  /** 0: it may be out of date at once. */
+  readonly ttlMs: number;
+  readonly cacheScope: "public" | "private";
 }
 
 /** Where one configured backend stands in one session. */
@@ -70,6 +77,15 @@ export interface EdgeSession extends MultiSession {
    * another one is open, which is left unharmed.
    */
   attachStream(stream: ClientStream): AttachedStream;
+
+  /**
+   * How the backend defines the tool of that advertised name: the same object for as long as it stays so. Undefined
+   * for an unknown one. Default: nothing is known of any.
+   */
+  toolDefinition?(name: string): JsonObject | undefined;
+
+  /** How long clients may keep the lists, and whether for others too. Default: not at all. */
+  cacheHint?(): CacheHint;
 
   /** Every configured backend, in the order of the configuration. */
   backends(): readonly BackendStanding[];

@@ -30,7 +30,7 @@ export function neverSent(error: VmcpError): VmcpError {
 
 /** Nothing of a call has left that meets a failure from before. */
 function sameFailure(
-  { code, cause, backend, exit }: VmcpError,
+  { code, cause, backend, exit, data }: VmcpError,
   message: string,
   retryAfterSeconds: number | undefined,
 ): VmcpError {
@@ -40,6 +40,7 @@ function sameFailure(
     ...(backend !== undefined && { backend }),
     ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
     ...(exit !== undefined && { exit }),
+    ...(data !== undefined && { data }),
   });
 }
 
@@ -56,5 +57,6 @@ export function toUnavailable(backend: BackendName, thrown: unknown): VmcpError 
     executionState: "not_executed",
     ...(known?.retryAfterSeconds !== undefined && { retryAfterSeconds: known.retryAfterSeconds }),
     ...(known?.exit !== undefined && { exit: known.exit }),
+    ...(known?.data !== undefined && { data: known.data }),
   });
 }

@@ -1,9 +1,7 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { VmcpError, type VmcpErrorCode } from "../domain/errors.ts";
-import { ANONYMOUS } from "../domain/identity.ts";
-import { parseSessionId } from "../domain/ids.ts";
-import { SILENT_LOGGER } from "../domain/logger.ts";
 import { fakeBackend, type FakeBackend } from "../../test/support/fake-backends.ts";
+import { linkHost } from "../../test/support/link-host.ts";
 import { NO_GUARD } from "./backend-guard.ts";
 import { BackendLink } from "./backend-link.ts";
 import type { LinkPolicy } from "./link-policy.ts";
@@ -16,23 +14,9 @@ afterEach(async () => {
 
 async function connectedLink(backend: FakeBackend, policy: LinkPolicy): Promise<BackendLink> {
   const link = new BackendLink({
-    backend,
-    request: {
-      sessionId: parseSessionId("s"),
-      identity: ANONYMOUS,
-      client: { revision: "2025-11-25", capabilities: {}, info: {} },
-    },
-    slots: [],
+    backend: { ...backend, policy },
     guard: NO_GUARD,
-    policy,
-    startTimeoutMs: 1_000,
-    closeDeadlineMs: 100,
-    now: () => performance.now(),
-    logger: SILENT_LOGGER,
-    knownCapabilities: () => undefined,
-    onReady() {},
-    onUnsolicited() {},
-    onLeave() {},
+    host: linkHost(),
   });
   links.push(link);
   await link.ready();

@@ -4,17 +4,22 @@ import { VmcpError } from "../domain/errors.ts";
 import { mintSessionId, parseSessionId, type SessionId } from "../domain/ids.ts";
 import type { Identity } from "../domain/identity.ts";
 import type { Logger } from "../domain/logger.ts";
+import { PassingMap } from "../lib/passing-map.ts";
 import { Semaphore } from "../lib/semaphore.ts";
+import { ADMIT_ALL, type AdmissionRules } from "./admission.ts";
 import { NO_ARGUMENT_CHECK, type ArgumentCheck } from "./argument-check.ts";
 import { NO_GUARD, type GuardOf } from "./backend-guard.ts";
 import { CallLimits, NO_CALL_LIMITS, type CallLimitOptions } from "./call-limits.ts";
 import type { SessionBackend } from "./backend-connection.ts";
 import { BackendSlots } from "./backend-slots.ts";
 import type { Catalogues } from "./catalogues.ts";
+import { ClientProfiles } from "./client-profiles.ts";
+import type { IntroducedAs } from "./introduced.ts";
 import { LiveSession } from "./live-session.ts";
-import type { SessionConfiguration } from "./live-session-options.ts";
+import type { SessionConfiguration, SessionSurroundings } from "./live-session-options.ts";
 import type { MakeSessionOptions, MultiSessionFactory } from "./session.ts";
-import { Views } from "./view.ts";
+import { ShownCapabilities } from "./shown-capabilities.ts";
+import { Views, type WithheldOf } from "./view.ts";
 
 export interface FactoryOptions {
   readonly catalogues: Catalogues;
@@ -35,6 +40,12 @@ export interface FactoryOptions {
   readonly maxCallsInFlight?: number;
   /** Asked before each call of a tool. Default: every call goes to its backend. */
   readonly argumentCheck?: ArgumentCheck;
+  /** Who may use what, and how often. Replaced only by one that says otherwise. Default: everyone everything. */
+  readonly admission?: AdmissionRules;
+  /** Asked what of a backend's lists is withheld. Replaced only by one that says otherwise. Default: nothing is. */
+  readonly withheldOf?: WithheldOf | undefined;
+  /** How backends are introduced to clients. Default: as they introduced themselves. */
+  readonly introducedAs?: IntroducedAs | undefined;
   /** Calls that all sessions together may have in flight. Default: no limit. */
   readonly callLimits?: CallLimitOptions;
   /** Who is asked before each call and each attempt to connect. Default: everything is let through. */
@@ -47,6 +58,8 @@ export interface FactoryOptions {
 export type FactoryConfiguration = Pick<
   FactoryOptions,
   | "aggregation"
+  | "withheldOf"
+  | "introducedAs"
   | "maxStartConcurrency"
   | "startTimeoutMs"
   | "startDeadlineMs"
@@ -54,6 +67,7 @@ export type FactoryConfiguration = Pick<
   | "clientAnswerTimeoutMs"
   | "maxCallsInFlight"
   | "argumentCheck"
+  | "admission"
   | "callLimits"
   | "partialFailure"
 >;
@@ -70,23 +84,37 @@ const DEFAULT_CALLS_IN_FLIGHT = 16;
 
 /** Makes live sessions. All sessions of one factory share its views and its permits to connect. */
 export class LiveSessionFactory implements MultiSessionFactory<LiveSession> {
-  readonly #sessions = new Set<LiveSession>();
+  /** By their number: an id may come again while the first session of that id still closes. */
+  readonly #sessions = new PassingMap<number, LiveSession>();
+  #made = 0;
   #options: FactoryOptions;
   #views: Views;
-  readonly #processSlots: Semaphore;
-  readonly #backendSlots: BackendSlots;
+  #shown: ShownCapabilities;
   readonly #callLimits: CallLimits;
+  readonly #clients = new ClientProfiles();
+  readonly #around: SessionSurroundings;
+  /** What the latest session was made with. */
+  #latest: SessionConfiguration | undefined;
 
   constructor(options: FactoryOptions) {
     this.#options = options;
-    this.#views = new Views(options.aggregation);
+    this.#views = new Views(options.aggregation, options.withheldOf);
+    this.#shown = new ShownCapabilities((options.admission ?? ADMIT_ALL).policy);
     this.#callLimits = new CallLimits(options.callLimits ?? NO_CALL_LIMITS);
     const startConcurrency = positiveOr(
       options.maxGlobalStartConcurrency,
       DEFAULT_GLOBAL_START_CONCURRENCY,
     );
-    this.#processSlots = new Semaphore(startConcurrency);
-    this.#backendSlots = new BackendSlots(startConcurrency);
+    this.#around = {
+      catalogues: options.catalogues,
+      processSlots: new Semaphore(startConcurrency),
+      backendSlots: new BackendSlots(startConcurrency),
+      callLimits: this.#callLimits,
+      guardOf: options.guardOf ?? (() => NO_GUARD),
+      onClosed: (number) => void this.#sessions.delete(number),
+      now: options.now,
+      logger: options.logger,
+    };
   }
 
   /**
@@ -98,8 +126,13 @@ export class LiveSessionFactory implements MultiSessionFactory<LiveSession> {
     backends: readonly SessionBackend[],
   ): Promise<void> {
     const { catalogues, now, logger, maxGlobalStartConcurrency, guardOf } = this.#options;
-    if (!isDeepStrictEqual(next.aggregation, this.#options.aggregation)) {
-      this.#views = new Views(next.aggregation);
+    const isJudgedAsBefore = next.withheldOf === this.#options.withheldOf;
+    if (!isJudgedAsBefore || !isDeepStrictEqual(next.aggregation, this.#options.aggregation)) {
+      this.#views = new Views(next.aggregation, next.withheldOf);
+    }
+    const { policy } = next.admission ?? ADMIT_ALL;
+    if (policy !== (this.#options.admission ?? ADMIT_ALL).policy) {
+      this.#shown = new ShownCapabilities(policy);
     }
     this.#options = {
       ...next,
@@ -111,8 +144,9 @@ export class LiveSessionFactory implements MultiSessionFactory<LiveSession> {
     };
     this.#callLimits.reconfigure(next.callLimits ?? NO_CALL_LIMITS);
     const configuration = this.#configuration(backends);
+    this.#latest = configuration;
     await Promise.all(
-      [...this.#sessions].map(async (session) => session.reconfigure(configuration)),
+      [...this.#sessions.values()].map(async (session) => session.reconfigure(configuration)),
     );
   }
 
@@ -157,28 +191,34 @@ export class LiveSessionFactory implements MultiSessionFactory<LiveSession> {
     backends: readonly SessionBackend[],
     { client, drainDeadlineMs }: MakeSessionOptions,
   ): LiveSession {
-    const { catalogues, now, logger } = this.#options;
-    const configuration = this.#configuration(backends);
+    const configuration = this.#configurationOf(backends, drainDeadlineMs);
+    this.#made += 1;
+    const number = this.#made;
     const session = new LiveSession({
-      ...configuration,
       id,
+      number,
       identity,
-      client,
-      catalogues,
-      processSlots: this.#processSlots,
-      backendSlots: this.#backendSlots,
-      sessionSlots: new Semaphore(
-        positiveOr(this.#options.maxStartConcurrency, DEFAULT_START_CONCURRENCY),
-      ),
-      drainDeadlineMs: drainDeadlineMs ?? configuration.drainDeadlineMs,
-      callLimits: this.#callLimits,
-      guardOf: this.#options.guardOf ?? (() => NO_GUARD),
-      onClosed: () => void this.#sessions.delete(session),
-      now,
-      logger,
+      ...this.#clients.of(client, identity),
+      configuration,
+      around: this.#around,
     });
-    this.#sessions.add(session);
+    this.#sessions.set(number, session);
     return session;
+  }
+
+  /** The one that the latest session has, where nothing sets this one apart. */
+  #configurationOf(
+    backends: readonly SessionBackend[],
+    drainDeadlineMs: number | undefined,
+  ): SessionConfiguration {
+    const known = this.#latest;
+    const isSame = known !== undefined && haveSame(known.backends, backends);
+    const configuration = isSame ? known : this.#configuration(backends);
+    this.#latest = configuration;
+    if (drainDeadlineMs === undefined || drainDeadlineMs === configuration.drainDeadlineMs) {
+      return configuration;
+    }
+    return { ...configuration, drainDeadlineMs };
   }
 
   #configuration(backends: readonly SessionBackend[]): SessionConfiguration {
@@ -191,7 +231,11 @@ export class LiveSessionFactory implements MultiSessionFactory<LiveSession> {
       drainDeadlineMs: drainDeadlineMs ?? DEFAULT_DRAIN_DEADLINE_MS,
       clientAnswerTimeoutMs: clientAnswerTimeoutMs ?? DEFAULT_CLIENT_ANSWER_TIMEOUT_MS,
       maxCallsInFlight: maxCallsInFlight ?? DEFAULT_CALLS_IN_FLIGHT,
+      maxStartConcurrency: positiveOr(this.#options.maxStartConcurrency, DEFAULT_START_CONCURRENCY),
       argumentCheck: this.#options.argumentCheck ?? NO_ARGUMENT_CHECK,
+      introducedAs: this.#options.introducedAs,
+      admission: this.#options.admission ?? ADMIT_ALL,
+      shown: this.#shown,
     };
   }
 
@@ -225,6 +269,10 @@ export class LiveSessionFactory implements MultiSessionFactory<LiveSession> {
     }
     return present;
   }
+}
+
+function haveSame(left: readonly object[], right: readonly object[]): boolean {
+  return left.length === right.length && left.every((each, index) => each === right[index]);
 }
 
 function positiveOr(value: number | undefined, fallback: number): number {

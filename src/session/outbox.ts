@@ -16,7 +16,8 @@ const MAX_KEPT_BYTES = 1_048_576;
  * changed.
  */
 export class Outbox {
-  readonly #changedLists = new Set<string>();
+  /** Made with the first change: few sessions ever see one. */
+  #changedLists: Set<string> | undefined;
   readonly #kept: Buffer[] = [];
   #keptBytes = 0;
   #stream: ClientStream | undefined;
@@ -33,6 +34,7 @@ export class Outbox {
 
   /** Notes that a list changed; `method` is the notification to send. */
   listChanged(method: string): void {
+    this.#changedLists ??= new Set();
     this.#changedLists.add(method);
     this.#flush();
   }
@@ -71,9 +73,9 @@ export class Outbox {
 
   #flush(): void {
     if (this.#stream === undefined || !this.#isInitialized) return;
-    for (const method of this.#changedLists) {
+    for (const method of this.#changedLists ?? []) {
       if (!this.#stream.send(encodeNotification(method))) return;
-      this.#changedLists.delete(method);
+      this.#changedLists?.delete(method);
     }
     let next = this.#kept[0];
     while (next !== undefined && this.#stream?.send(next)) {

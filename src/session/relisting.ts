@@ -14,21 +14,24 @@ type Run =
 export class Relisting {
   readonly #fetch: (backend: BackendName, signal: AbortSignal) => Promise<void>;
   readonly #runs = new Map<BackendName, Run>();
-  readonly #closing = new AbortController();
+  /** Made with the first run: most sessions end without one, and to abort costs an exception with its stack. */
+  #closing: AbortController | undefined;
+  #isClosed = false;
 
   constructor(fetch: (backend: BackendName, signal: AbortSignal) => Promise<void>) {
     this.#fetch = fetch;
   }
 
   request(backend: BackendName): void {
-    if (this.#closing.signal.aborted) return;
+    if (this.#isClosed) return;
     const run = this.#runs.get(backend);
     if (run === undefined) void this.#run(backend);
     else run.again = true;
   }
 
   close(): void {
-    this.#closing.abort();
+    this.#isClosed = true;
+    this.#closing?.abort();
     for (const run of this.#runs.values()) {
       if (run.phase === "resting") clearTimeout(run.timer);
     }
@@ -38,12 +41,13 @@ export class Relisting {
   async #run(backend: BackendName): Promise<void> {
     const run: Run = { phase: "running", again: false };
     this.#runs.set(backend, run);
+    this.#closing ??= new AbortController();
     try {
       await this.#fetch(backend, this.#closing.signal);
     } catch {
       // The backend failed to say what it has now: what it had stays listed until it says so again.
     }
-    if (this.#closing.signal.aborted) return;
+    if (this.#isClosed) return;
     this.#rest(backend, run.again);
   }
 

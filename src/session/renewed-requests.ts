@@ -1,6 +1,7 @@
 import type { BackendName } from "../domain/ids.ts";
 import type { JsonObject } from "../domain/json.ts";
 import type { Logger } from "../domain/logger.ts";
+import { LateMap } from "../lib/late-map.ts";
 import type { AnswerSink } from "../mcp/exchange.ts";
 import { encodeRequest, OWN_ID_PREFIX } from "../mcp/json-rpc.ts";
 import type { BackendLink } from "./backend-link.ts";
@@ -17,7 +18,7 @@ const MAX_URI_LENGTH = 8_192;
  */
 export class RenewedRequests {
   readonly #logger: Logger;
-  readonly #subscriptions = new Map<string, BackendName>();
+  readonly #subscriptions = new LateMap<string, BackendName>();
   #logLevel: string | undefined;
   #sent = 0;
 

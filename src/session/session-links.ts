@@ -1,15 +1,21 @@
 import { VmcpError } from "../domain/errors.ts";
 import type { BackendName } from "../domain/ids.ts";
+import { LateMap } from "../lib/late-map.ts";
 import { settledWithin } from "../lib/settled-within.ts";
 import type { SessionBackend } from "./backend-connection.ts";
 import type { BackendLink } from "./backend-link.ts";
 import type { Call } from "./call.ts";
 
-export interface SessionLinksOptions {
-  readonly create: (backend: SessionBackend) => BackendLink;
+/** The session that the links belong to. */
+export interface SessionLinksHost {
+  createLink(backend: SessionBackend): BackendLink;
   /** The calls in flight on a link. */
-  readonly callsOn: (link: BackendLink) => readonly Call[];
+  callsOn(link: BackendLink): readonly Call[];
 }
+
+// Shared by all sessions: most never need more.
+const NONE: readonly never[] = [];
+const NO_LINKS: ReadonlyMap<BackendName, BackendLink> = new Map();
 
 /**
  * The links of one session, one per configured backend, in the order of the configuration.
@@ -18,15 +24,16 @@ export interface SessionLinksOptions {
  * over, which is waited for no longer than the drain deadline.
  */
 export class SessionLinks implements AsyncDisposable {
-  readonly #options: SessionLinksOptions;
-  readonly #leaving = new Map<BackendLink, () => void>();
-  readonly #departures = new Set<Promise<void>>();
-  readonly #removed = new Set<BackendName>();
-  #backends: ReadonlyMap<BackendName, SessionBackend> = new Map();
-  #links: ReadonlyMap<BackendName, BackendLink> = new Map();
+  readonly #host: SessionLinksHost;
+  /** What wakes those who wait for a link to be unused. */
+  readonly #leaving = new LateMap<BackendLink, () => void>();
+  #departures: readonly Promise<void>[] = NONE;
+  /** Names of backends that the session once had. */
+  #removed: readonly BackendName[] = NONE;
+  #links: ReadonlyMap<BackendName, BackendLink> = NO_LINKS;
 
-  constructor(options: SessionLinksOptions, backends: readonly SessionBackend[]) {
-    this.#options = options;
+  constructor(host: SessionLinksHost, backends: readonly SessionBackend[]) {
+    this.#host = host;
     this.#set(backends);
   }
 
@@ -45,7 +52,7 @@ export class SessionLinks implements AsyncDisposable {
 
   /** Whether the session once had a backend of that name. */
   wasRemoved(backend: BackendName): boolean {
-    return this.#removed.has(backend);
+    return this.#removed.includes(backend);
   }
 
   /**
@@ -75,7 +82,7 @@ export class SessionLinks implements AsyncDisposable {
 
   /** A call on this link is over. On the path of every call: one comparison unless a link is leaving. */
   callEnded(link: BackendLink): void {
-    if (this.#leaving.size === 0 || this.#options.callsOn(link).length > 0) return;
+    if (this.#leaving.size === 0 || this.#host.callsOn(link).length > 0) return;
     this.#leaving.get(link)?.();
   }
 
@@ -97,28 +104,27 @@ export class SessionLinks implements AsyncDisposable {
   }
 
   #set(backends: readonly SessionBackend[]): void {
+    const before = this.#links;
     const links = backends.map((backend): [BackendName, BackendLink] => {
-      const isKept = this.#backends.get(backend.name) === backend;
-      const kept = isKept ? this.#links.get(backend.name) : undefined;
-      return [backend.name, kept ?? this.#options.create(backend)];
+      const known = before.get(backend.name);
+      return [backend.name, known?.isTo(backend) ? known : this.#host.createLink(backend)];
     });
-    const names = new Set(backends.map(({ name }) => name));
-    for (const name of this.#links.keys()) if (!names.has(name)) this.#removed.add(name);
-    for (const name of names) this.#removed.delete(name);
-    this.#backends = new Map(backends.map((backend) => [backend.name, backend]));
     this.#links = new Map(links);
+    if (before.size === 0) return;
+    const once = new Set([...this.#removed, ...before.keys()]);
+    this.#removed = [...once].filter((name) => !this.#links.has(name));
   }
 
   async #depart(link: BackendLink, deadlineMs: number): Promise<void> {
     const departure = this.#closeWhenUnused(link, deadlineMs);
-    this.#departures.add(departure);
+    this.#departures = [...this.#departures, departure];
     await departure;
-    this.#departures.delete(departure);
+    this.#departures = this.#departures.filter((each) => each !== departure);
   }
 
   async #closeWhenUnused(link: BackendLink, deadlineMs: number): Promise<void> {
     await this.#untilUnused(link, deadlineMs);
-    for (const call of this.#options.callsOn(link)) call.abort(reconfigured(link.name));
+    for (const call of this.#host.callsOn(link)) call.abort(reconfigured(link.name));
     try {
       await link[Symbol.asyncDispose]();
     } catch {
@@ -127,7 +133,7 @@ export class SessionLinks implements AsyncDisposable {
   }
 
   async #untilUnused(link: BackendLink, deadlineMs: number): Promise<void> {
-    if (this.#options.callsOn(link).length === 0) return;
+    if (this.#host.callsOn(link).length === 0) return;
     let timer: NodeJS.Timeout | undefined;
     await new Promise<void>((resolve) => {
       this.#leaving.set(link, resolve);

@@ -1,21 +1,32 @@
 import type { BackendCapabilities } from "../aggregation/aggregate.ts";
 import type { BackendGreeting, CapabilitySet } from "../domain/capabilities.ts";
 import type { BackendName } from "../domain/ids.ts";
+import type { Identity } from "../domain/identity.ts";
 import type { JsonObject } from "../domain/json.ts";
 import type { Route } from "../domain/routing-table.ts";
 import type { ToolSource } from "./argument-check.ts";
-import type { Catalogues } from "./catalogues.ts";
-import { LIST_NAMES, type ListName, type View, type Views } from "./view.ts";
+import { freshMsOf, type Catalogues } from "./catalogues.ts";
+import type { CacheHint } from "./edge-session.ts";
+import type { SessionConfiguration } from "./live-session-options.ts";
+import type { Shown } from "./shown-capabilities.ts";
+import { LIST_NAMES, type ListName, type View } from "./view.ts";
 
-export interface SessionListsOptions {
-  /** Every configured backend, in the order of the configuration. */
-  readonly backends: readonly BackendName[];
+/** What of a configuration decides which lists a session has. */
+type ListsConfiguration = Pick<SessionConfiguration, "backends" | "views" | "shown">;
+
+/** The session whose lists these are. */
+export interface SessionListsHost {
   readonly catalogues: Catalogues;
-  readonly views: Pick<Views, "of">;
+  /** Who the client is now. */
+  readonly identity: Identity;
   /** See `clientKindOf`. */
   readonly clientKind: string;
+  /** What the session's own connection to the backend was offered last; undefined before the first. */
+  offeredBy(backend: BackendName): CapabilitySet | undefined;
+  /** Keeps that for as long as the session has this backend. */
+  noteOffer(backend: BackendName, capabilities: CapabilitySet): void;
   /** Told once per change, a moment after it, when the client is to hear of it. */
-  readonly onChanged: (change: ListChange) => void;
+  listsReplaced(change: ListChange): void;
 }
 
 export interface ListChange {
@@ -36,20 +47,28 @@ const ANNOUNCE_DELAY_MS = 20;
  * first. Once begun, every change is reported.
  */
 export class SessionLists implements ToolSource {
-  #options: SessionListsOptions;
-  readonly #offered = new Map<BackendName, CapabilitySet>();
+  readonly #host: SessionListsHost;
+  #configuration: ListsConfiguration;
+  /** Until when lists are good whose backend says so, in monotonic milliseconds. */
+  #goodUntilMs: Map<BackendName, number> | undefined;
   #view: View | undefined;
   #announced: View | undefined;
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
 
-  constructor(options: SessionListsOptions) {
-    this.#options = options;
+  constructor(host: SessionListsHost, configuration: ListsConfiguration) {
+    this.#host = host;
+    this.#configuration = configuration;
   }
 
   current(): View {
-    this.#view ??= this.#options.views.of(this.#sources());
+    this.#view ??= this.#configuration.views.of(this.#sources());
     return this.#view;
+  }
+
+  /** What of the current view the client sees. */
+  shown(): Shown {
+    return this.#shownOf(this.current());
   }
 
   /** What the client has been told up to now is what it sees now: from here on changes are reported. */
@@ -58,19 +77,17 @@ export class SessionLists implements ToolSource {
   }
 
   /**
-   * From now on these backends are seen, as `views` shows them; what the session itself was offered by a backend
-   * that is gone or `replaced` counts no more. Reported at once, because calls are routed by it at once.
+   * From now on these backends are seen, as `views` and `shown` show them; the host must have forgotten by then what
+   * was offered by a backend that is gone or replaced. Reported at once, because calls are routed by it at once.
    */
-  reconfigure(
-    backends: readonly BackendName[],
-    views: Pick<Views, "of">,
-    replaced: ReadonlySet<BackendName>,
-  ): void {
-    const kept = new Set(backends.filter((name) => !replaced.has(name)));
-    for (const name of this.#offered.keys()) if (!kept.has(name)) this.#offered.delete(name);
-    this.#options = { ...this.#options, backends, views };
+  reconfigure(next: ListsConfiguration): void {
+    const seen = this.#announced && this.#shownOf(this.#announced);
+    for (const name of this.#goodUntilMs?.keys() ?? []) {
+      if (this.offered(name) === undefined) this.#goodUntilMs?.delete(name);
+    }
+    this.#configuration = next;
     this.#view = undefined;
-    this.#announce(true);
+    this.#announce(true, seen);
   }
 
   /** A fresh connection of this session was offered these lists. */
@@ -79,46 +96,81 @@ export class SessionLists implements ToolSource {
     fetched: CapabilitySet,
     greeting: BackendGreeting | undefined,
   ): void {
-    const { catalogues, clientKind } = this.#options;
+    const { catalogues, clientKind } = this.#host;
     this.#offer(backend, catalogues.remember(backend, clientKind, fetched, greeting));
   }
 
   /** The backend changed its lists for this session, which says nothing of what it offers another. */
   offerChanged(backend: BackendName, fetched: CapabilitySet): void {
-    this.#offer(backend, this.#options.catalogues.intern(backend, fetched));
+    this.#offer(backend, this.#host.catalogues.intern(backend, fetched));
   }
 
   /** The lists of this backend are no longer what a new session would be offered. */
   invalidate(backend: BackendName): void {
-    this.#options.catalogues.invalidate(backend);
+    this.#host.catalogues.invalidate(backend);
   }
 
   /** How a backend that has not answered this session yet introduced itself to others like it. */
   greetingOf(backend: BackendName): BackendGreeting | undefined {
-    return this.#options.catalogues.greetingOf(backend, this.#options.clientKind);
+    return this.#host.catalogues.greetingOf(backend, this.#host.clientKind);
   }
 
   known(backend: BackendName): CapabilitySet | undefined {
-    return this.#options.catalogues.fresh(backend, this.#options.clientKind);
+    return this.#host.catalogues.fresh(backend, this.#host.clientKind);
   }
 
   /** What the session's own connection to the backend was offered last; undefined before the first. */
   offered(backend: BackendName): CapabilitySet | undefined {
-    return this.#offered.get(backend);
+    return this.#host.offeredBy(backend);
   }
 
   /** The definition of the tool that a route leads to. Where the session was offered none, the last one known. */
   toolOf({ backend, originalName }: Route): JsonObject | undefined {
-    const { catalogues, clientKind } = this.#options;
-    const capabilities = this.#offered.get(backend) ?? catalogues.lastKnown(backend, clientKind);
-    return capabilities?.tools.find(({ key }) => key === originalName)?.value;
+    return this.#lastOf(backend)?.tools.find(({ key }) => key === originalName)?.value;
+  }
+
+  /** The definition of the tool of that advertised name; undefined for one that the client does not see. */
+  definitionOf(name: string): JsonObject | undefined {
+    const view = this.current();
+    const route = view.aggregate.table.tools.get(name);
+    const shown = this.#shownOf(view);
+    const isSeen =
+      shown === view || shown.aggregate.tools.some((tool) => tool.route.advertisedName === name);
+    return isSeen && route !== undefined ? this.toolOf(route) : undefined;
+  }
+
+  /** How long the lists are good as they are, by what all backends say of theirs; one that says nothing says 0. */
+  cacheHint(): CacheHint {
+    const nowMs = performance.now();
+    const { backends } = this.#configuration;
+    const left = backends.map(({ name }) => (this.#goodUntilMs?.get(name) ?? nowMs) - nowMs);
+    const said = backends.map(({ name }) => this.offered(name));
+    const ttls = said.map((capabilities, index) =>
+      Math.min(capabilities?.ttlMs ?? 0, left[index] ?? 0),
+    );
+    const isPublic =
+      this.#host.identity.kind === "anonymous" &&
+      said.every((capabilities) => capabilities?.cacheScope === "public");
+    return {
+      ttlMs: Math.max(0, Math.floor(Math.min(...ttls))),
+      cacheScope: isPublic ? "public" : "private",
+    };
   }
 
   /** Whether the backend itself still has what a route leads to. */
   isOffered({ backend, kind, originalName }: Route): boolean {
-    const offered = this.#offered.get(backend);
+    const offered = this.offered(backend);
     const candidates = kind === "tool" ? offered?.tools : offered?.prompts;
     return candidates?.some(({ key }) => key === originalName) === true;
+  }
+
+  /** Backends that said how long their lists are good, and that should be asked again by now. */
+  outlived(): readonly BackendName[] {
+    if (this.#goodUntilMs === undefined) return [];
+    const nowMs = performance.now();
+    return [...this.#goodUntilMs].flatMap(([backend, untilMs]) =>
+      nowMs > untilMs ? [backend] : [],
+    );
   }
 
   close(): void {
@@ -127,7 +179,12 @@ export class SessionLists implements ToolSource {
   }
 
   #offer(backend: BackendName, capabilities: CapabilitySet): void {
-    this.#offered.set(backend, capabilities);
+    this.#host.noteOffer(backend, capabilities);
+    this.#goodUntilMs?.delete(backend);
+    if (capabilities.ttlMs !== undefined) {
+      this.#goodUntilMs ??= new Map();
+      this.#goodUntilMs.set(backend, performance.now() + freshMsOf(capabilities));
+    }
     this.#view = undefined;
     if (this.#announced === undefined || this.#timer !== undefined || this.#isClosed) return;
     this.#timer = setTimeout(() => {
@@ -136,20 +193,31 @@ export class SessionLists implements ToolSource {
     }, ANNOUNCE_DELAY_MS);
   }
 
-  #announce(isReconfigured: boolean): void {
+  #shownOf(view: View): Shown {
+    return this.#configuration.shown.of(view, this.#host.identity);
+  }
+
+  /** `seen` is what the client saw of the view that it was told of last, where that is no longer to be had. */
+  #announce(isReconfigured: boolean, seen?: Shown): void {
     const before = this.#announced;
     const after = this.current();
-    if (before === undefined || before === after) return;
+    if (before === undefined || (before === after && seen === undefined)) return;
     this.#announced = after;
-    const lists = LIST_NAMES.filter((name) => before.lists[name].hash !== after.lists[name].hash);
-    this.#options.onChanged({ before, after, lists, isReconfigured });
+    const [was, is] = [(seen ?? this.#shownOf(before)).lists, this.#shownOf(after).lists];
+    const lists = LIST_NAMES.filter((name) => was[name].hash !== is[name].hash);
+    this.#host.listsReplaced({ before, after, lists, isReconfigured });
   }
 
   #sources(): readonly BackendCapabilities[] {
-    const { backends, catalogues, clientKind } = this.#options;
-    return backends.flatMap((backend) => {
-      const capabilities = this.#offered.get(backend) ?? catalogues.lastKnown(backend, clientKind);
+    return this.#configuration.backends.flatMap(({ name: backend }) => {
+      const capabilities = this.#lastOf(backend);
       return capabilities === undefined ? [] : [{ backend, capabilities }];
     });
+  }
+
+  /** What the session was offered; where it was offered nothing yet, what is known of the backend. */
+  #lastOf(backend: BackendName): CapabilitySet | undefined {
+    const { catalogues, clientKind } = this.#host;
+    return this.offered(backend) ?? catalogues.lastKnown(backend, clientKind);
   }
 }

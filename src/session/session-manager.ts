@@ -4,6 +4,7 @@ import type { Identity } from "../domain/identity.ts";
 import { mintSessionId, parseSessionId } from "../domain/ids.ts";
 import type { SessionId } from "../domain/ids.ts";
 import type { Logger } from "../domain/logger.ts";
+import { PassingMap } from "../lib/passing-map.ts";
 import { settledWithin } from "../lib/settled-within.ts";
 import { adaptTools } from "./adapted-tools.ts";
 import type { AdaptedTool } from "./adapted-tools.ts";
@@ -73,7 +74,7 @@ const EVICTION_WAIT_MS = 1_000;
 export class SessionManager<S extends MultiSession = MultiSession> {
   readonly #options: SessionManagerOptions<S>;
   readonly #transport: TransportSessionManager;
-  readonly #held = new Map<string, HeldSession<S>>();
+  readonly #held = new PassingMap<string, HeldSession<S>>();
   /** Terminated placeholders, oldest first. They are marks only and bounded apart from the sessions. */
   readonly #terminated = new Set<SessionId>();
   readonly #closedListeners = new Set<SessionClosedListener<S>>();
@@ -416,7 +417,7 @@ export class SessionManager<S extends MultiSession = MultiSession> {
   }
 
   async #endAll(): Promise<void> {
-    const ends = [...this.#held].map(async ([id, held]) => {
+    const ends = [...this.#held.entries()].map(async ([id, held]) => {
       this.#abandon(id, shuttingDown());
       if (held.phase === "creating") await held.ready.settled(this.#options.drainDeadlineMs);
       if (!(await this.#endLive(id, "shutdown"))) await this.#transport.delete(id);

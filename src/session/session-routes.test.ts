@@ -284,6 +284,52 @@ describe("URIs that the configuration hides answer like unknown ones", () => {
   });
 });
 
+describe("what is used", () => {
+  const sources = {
+    a: { ...capabilitySet(OFFER), resourceTemplates: [template("logs://{day}")] },
+    b: capabilitySet({ tools: ["run"] }),
+  };
+
+  test.for<[string, object, string]>([
+    ["tools/call", { name: "a_run" }, "tool a_run"],
+    ["prompts/get", { name: "a_ask" }, "prompt a_ask"],
+    ["resources/read", { uri: "docs://1" }, "resource docs://1"],
+    ["resources/read", { uri: "logs://today" }, "resource logs://today"],
+    ["resources/subscribe", { uri: "docs://1" }, "resource docs://1"],
+    ["resources/read", { uri: "unlisted://9" }, "resource unlisted://9"],
+    ["completion/complete", { ref: { type: "ref/prompt", name: "a_ask" } }, "prompt a_ask"],
+    [
+      "completion/complete",
+      { ref: { type: "ref/resource", uri: "logs://{day}" } },
+      "resourceTemplate logs://{day}",
+    ],
+    [
+      "completion/complete",
+      { ref: { type: "ref/resource", uri: "logs://today" } },
+      "resource logs://today",
+    ],
+  ])("by %s with %j is %s", ([method, params, expected]) => {
+    const asked = request(method, JSON.stringify(params));
+
+    const { backend, used } = route(new SessionRoutes(), viewOf(sources), asked);
+
+    expect(`${used?.kind} ${used?.advertisedName}`).toBe(expected);
+    expect(used?.backend).toBe(backend);
+  });
+
+  test("under a name of earlier is what has another name now", () => {
+    const routes = new SessionRoutes();
+    const before = viewOf(sources, { prefixFormat: "old_{workload}_" });
+    const after = viewOf(sources, { prefixFormat: "new_{workload}_" });
+    routes.viewChanged(before, after, () => true);
+
+    const target = route(routes, after, request("tools/call", '{"name":"old_a_run"}'));
+
+    expect(target.used?.advertisedName).toBe("new_a_run");
+    expect(target.bytes.toString()).toContain('"name":"run"');
+  });
+});
+
 describe("completion", () => {
   const sources = {
     a: { ...capabilitySet(OFFER), resourceTemplates: [template("logs://{day}")] },
@@ -325,6 +371,8 @@ describe("completion", () => {
     ['{"ref":{"type":"ref/prompt","name":"ask"}}', "capability_not_found"],
     ['{"ref":{"type":"ref/prompt","name":{}}}', "capability_not_found"],
     ['{"ref":{"type":"ref/resource","uri":"other://1"}}', "capability_not_found"],
+    ['{"ref":{"type":"ref/prompt","name":"secret","uri":"docs://1"}}', "capability_not_found"],
+    ['{"ref":{"uri":"docs://1"}}', "capability_not_found"],
     ['{"ref":{"type":"ref/prompt","name":"secret","name":"b_ask"}}', "invalid_params"],
     ['{"ref":{"type":"ref/prompt","name":"b_ask","Name":"secret"}}', "invalid_params"],
   ])("%s throws %s", ([params, code]) => {
@@ -352,6 +400,26 @@ describe("tasks and methods beyond MCP", () => {
       expect(codeOf(() => route(routes, view, request(method, "{}")))).toBe("invalid_params");
     },
   );
+
+  test("a task belongs to the tool whose call it was, even where the task is heard of first", () => {
+    const routes = new SessionRoutes();
+    const both = viewOf({ a: capabilitySet(OFFER), b: capabilitySet(OFFER) });
+    const usedBy = (taskId: string): string | undefined =>
+      route(routes, both, request("tasks/get", JSON.stringify({ taskId }))).used?.advertisedName;
+    const created = answerOf({ task: { taskId: "t1" } });
+    routes.tasks.answerForClient(A, "tools/call", created, "run");
+    routes.tasks.answerForClient(B, "tasks/list", answerOf({ tasks: [{ taskId: "t2" }] }));
+    const before = usedBy("t2");
+    routes.tasks.answerForClient(B, "tools/call", answerOf({ task: { taskId: "t2" } }), "run");
+    routes.tasks.answerForClient(B, "tools/call", answerOf({ task: { taskId: "t3" } }), "gone");
+
+    expect([usedBy("t1"), before, usedBy("t2"), usedBy("t3")]).toEqual([
+      "a_run",
+      undefined,
+      "b_run",
+      undefined,
+    ]);
+  });
 
   test("the token of a call that became a task is good for that backend only", () => {
     const routes = new SessionRoutes();

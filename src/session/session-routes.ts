@@ -3,15 +3,17 @@ import { VmcpError } from "../domain/errors.ts";
 import type { BackendName } from "../domain/ids.ts";
 import { isJsonObject, type JsonObject } from "../domain/json.ts";
 import type { Route, RoutingTable } from "../domain/routing-table.ts";
+import { LateMap } from "../lib/late-map.ts";
 import type { OutboundRequest } from "../mcp/exchange.ts";
 import { clip, findAmbiguousKey, type InboundRequest } from "../mcp/inbound-message.ts";
-import { scanMembers, spliceBytes, type Member } from "../mcp/json-spans.ts";
+import { replaceBytes, scanMembers, spliceBytes, type Member } from "../mcp/json-spans.ts";
 import { TASK_METHODS } from "../mcp/task-ids.ts";
 import { withoutParam } from "../mcp/without-param.ts";
 import { completionTarget } from "../routing/completion.ts";
 import { findPrompt, findTool } from "../routing/find.ts";
 import type { BackendStanding } from "./edge-session.ts";
 import { TaskRoutes } from "./task-routes.ts";
+import { unknownName } from "./unknown-name.ts";
 import type { View } from "./view.ts";
 
 /** URIs seen in results that a session remembers, so that a link it was shown can be read. */
@@ -29,6 +31,8 @@ export interface Target {
   readonly bytes: Buffer;
   /** The route of the tool, where one is called. */
   readonly tool?: Route;
+  /** What the request uses, by the name that clients know now; undefined where it is no capability. */
+  readonly used?: Route | undefined;
 }
 
 /**
@@ -39,8 +43,8 @@ export interface Target {
  */
 export class SessionRoutes {
   readonly tasks = new TaskRoutes();
-  readonly #former = new Map<string, Route>();
-  readonly #seenUris = new Map<string, BackendName>();
+  readonly #former = new LateMap<string, Route>();
+  readonly #seenUris = new LateMap<string, BackendName>();
 
   /** Keeps what the old view offered and the new one does not, as long as its backend still has it. */
   viewChanged(before: View, after: View, isOffered: (route: Route) => boolean): void {
@@ -77,18 +81,23 @@ export class SessionRoutes {
     request: InboundRequest,
     standings: () => readonly BackendStanding[],
   ): Target {
-    if (TASK_METHODS.has(request.method)) return this.#byTask(request);
+    if (TASK_METHODS.has(request.method)) return this.#byTask(view, request);
     switch (request.method) {
       case "tools/call":
-        checkArguments(request.params);
+        checkArguments(request);
         return asTaskWherePossible(
-          this.#byName(request, (name) => findTool(view.aggregate.table, name), "tool"),
+          this.#byName(view, request, (name) => findTool(view.aggregate.table, name), "tool"),
           request,
           standings,
         );
       case "prompts/get":
-        checkArguments(request.params);
-        return this.#byName(request, (name) => findPrompt(view.aggregate.table, name), "prompt");
+        checkArguments(request);
+        return this.#byName(
+          view,
+          request,
+          (name) => findPrompt(view.aggregate.table, name),
+          "prompt",
+        );
       case "resources/read":
       case "resources/subscribe":
       case "resources/unsubscribe":
@@ -100,19 +109,25 @@ export class SessionRoutes {
     }
   }
 
-  #byTask(request: InboundRequest): Target {
+  #byTask(view: View, request: InboundRequest): Target {
     const taskId = request.params?.["taskId"];
     if (typeof taskId !== "string") {
       throw new VmcpError("invalid_params", '"params.taskId" must be the id of a task');
     }
     const owner = this.tasks.find(taskId);
     if (owner === undefined) {
-      throw new VmcpError("capability_not_found", `Unknown task: ${clip(taskId)}`);
+      throw unknownName("task", taskId);
     }
-    return { backend: owner.backend, bytes: request.bytes };
+    const { backend, toolName } = owner;
+    const used =
+      toolName === undefined
+        ? undefined
+        : view.currentRoute({ kind: "tool", backend, originalName: toolName });
+    return { backend, bytes: request.bytes, used };
   }
 
   #byName(
+    view: View,
     request: InboundRequest,
     find: (name: string) => Route | undefined,
     kind: "tool" | "prompt",
@@ -121,13 +136,22 @@ export class SessionRoutes {
     if (typeof name !== "string") {
       throw new VmcpError("invalid_params", `"params.name" must be the name of a ${kind}`);
     }
-    const route = find(name) ?? this.#former.get(`${kind} ${name}`);
-    if (route === undefined) {
-      throw new VmcpError("capability_not_found", `Unknown ${kind}: ${clip(name)}`);
-    }
+    const current = find(name);
+    const route = current ?? this.#formerRoute(view, kind, name);
+    // A former name must not escape what is said of the present one.
+    const used = current ?? view.currentRoute(route) ?? route;
     const { backend } = route;
     const bytes = renamed(request, route);
-    return kind === "tool" ? { backend, bytes, tool: route } : { backend, bytes };
+    return kind === "tool" ? { backend, bytes, used, tool: route } : { backend, bytes, used };
+  }
+
+  /** A name that was given to this session stays callable, unless what it leads to is withheld by now. */
+  #formerRoute(view: View, kind: "tool" | "prompt", name: string): Route {
+    const route = this.#former.get(`${kind} ${name}`);
+    const refusal = view.withheld.refusal(kind, name, route);
+    if (refusal !== undefined) throw refusal;
+    if (route !== undefined) return route;
+    throw unknownName(kind, name);
   }
 
   #byUri(view: View, request: InboundRequest): Target {
@@ -135,11 +159,12 @@ export class SessionRoutes {
     if (typeof uri !== "string") {
       throw new VmcpError("invalid_params", '"params.uri" must be the URI of a resource');
     }
-    const backend = view.router.findResource(uri)?.backend ?? this.#unlistedOwner(view, uri);
+    const route = view.router.findResource(uri);
+    const backend = route?.backend ?? this.#unlistedOwner(view, uri);
     if (backend === undefined) {
-      throw new VmcpError("capability_not_found", `Unknown resource: ${clip(uri)}`);
+      throw view.withheld.refusalOfUri(uri) ?? unknownName("resource", uri);
     }
-    return { backend, bytes: request.bytes };
+    return { backend, bytes: request.bytes, used: resourceAt(uri, backend, route) };
   }
 
   /** Who must have a URI that nobody lists: unlisted it may be, but not hidden. */
@@ -177,9 +202,8 @@ function renamed(request: InboundRequest, route: Route): Buffer {
     return request.bytes;
   }
   const { start, end } = request.nameSpan;
-  return spliceBytes(request.bytes, [
-    { start, end, replacement: JSON.stringify(route.originalName) },
-  ]);
+  const nameJson = JSON.stringify(route.originalName);
+  return request.renamed?.(nameJson) ?? replaceBytes(request.bytes, start, end, nameJson);
 }
 
 /**
@@ -236,13 +260,13 @@ function byReference(view: View, request: InboundRequest): Target {
   if (findAmbiguousKey(refMembers) !== undefined) {
     throw new VmcpError("invalid_params", '"params.ref" has a key that stands twice');
   }
-  const route = completionTarget(view.aggregate.table, ref) ?? resourceRoute(view, ref);
+  const route = completionTarget(view.aggregate.table, ref) ?? resourceOf(view, ref);
   if (route === undefined) {
     const name = textOf(ref["name"]) ?? textOf(ref["uri"]) ?? "";
-    throw new VmcpError("capability_not_found", `Unknown reference: ${clip(name)}`);
+    throw unknownName("reference", name);
   }
   if (route.kind !== "prompt" || route.originalName === route.advertisedName) {
-    return { backend: route.backend, bytes: request.bytes };
+    return { backend: route.backend, bytes: request.bytes, used: route };
   }
   const edits = refMembers
     .filter(({ key }) => key === "name")
@@ -251,12 +275,20 @@ function byReference(view: View, request: InboundRequest): Target {
       end: valueEnd,
       replacement: JSON.stringify(route.originalName),
     }));
-  return { backend: route.backend, bytes: spliceBytes(request.bytes, edits) };
+  return { backend: route.backend, bytes: spliceBytes(request.bytes, edits), used: route };
 }
 
-function resourceRoute(view: View, ref: JsonObject): Route | undefined {
-  const uri = ref["uri"];
-  return typeof uri === "string" ? view.router.findResource(uri) : undefined;
+/** The resource of a template that a reference means; one of another type means something else by its URI. */
+function resourceOf(view: View, { type, uri }: JsonObject): Route | undefined {
+  if (type !== "ref/resource" || typeof uri !== "string") return undefined;
+  const route = view.router.findResource(uri);
+  return route && resourceAt(uri, route.backend, route);
+}
+
+/** The use of one URI: what a template leads to is a resource of its own. */
+export function resourceAt(uri: string, backend: BackendName, route?: Route): Route {
+  if (route?.kind === "resource") return route;
+  return { kind: "resource", backend, originalName: uri, advertisedName: uri };
 }
 
 function membersOfRef(bytes: Buffer): readonly Member[] {
@@ -269,7 +301,8 @@ function membersOfRef(bytes: Buffer): readonly Member[] {
   return scanMembers(bytes, at);
 }
 
-function checkArguments(params: JsonObject | undefined): void {
+function checkArguments({ params, hasUnreadArguments }: InboundRequest): void {
+  if (hasUnreadArguments === true) return;
   const given = params?.["arguments"];
   if (given !== undefined && !isJsonObject(given)) {
     throw new VmcpError("invalid_params", '"params.arguments" must be an object');

@@ -1,5 +1,6 @@
 import type { BackendName } from "../domain/ids.ts";
 import { isJsonObject, type JsonObject } from "../domain/json.ts";
+import { LateMap } from "../lib/late-map.ts";
 import type { BackendMessage } from "../mcp/exchange.ts";
 import type { JsonRpcMessage, RequestId } from "../mcp/json-rpc.ts";
 import {
@@ -24,6 +25,8 @@ const TAG_SEPARATOR = "~";
 interface TaskOwner {
   readonly backend: BackendName;
   readonly taskId: string;
+  /** The backend's name of the tool whose call became the task; undefined for one that came up in another way. */
+  toolName?: string | undefined;
 }
 
 /**
@@ -35,15 +38,15 @@ interface TaskOwner {
  */
 export class TaskRoutes {
   /** By advertised id. */
-  readonly #owners = new Map<string, TaskOwner>();
+  readonly #owners = new LateMap<string, TaskOwner>();
   /** By backend, then by the backend's own id: the advertised one. */
-  readonly #advertised = new Map<BackendName, Map<string, string>>();
+  readonly #advertised = new LateMap<BackendName, Map<string, string>>();
   /** Progress tokens of requests that became tasks: they stay good for as long as the task lasts. */
-  readonly #tokens = new Map<RequestId, BackendName>();
+  readonly #tokens = new LateMap<RequestId, BackendName>();
   #hasTagged = false;
 
   /** The owner of the task that the client knows by this id. */
-  find(advertisedId: string): TaskOwner | undefined {
+  find(advertisedId: string): Readonly<TaskOwner> | undefined {
     return this.#owners.get(advertisedId);
   }
 
@@ -62,10 +65,20 @@ export class TaskRoutes {
     if (this.#tokens.size > MAX_TASKS && oldest !== undefined) this.#tokens.delete(oldest);
   }
 
-  /** The answer of a backend to a request of this method as the client may see it; notes the tasks it names. */
-  answerForClient(backend: BackendName, method: string, answer: BackendMessage): BackendMessage {
-    const places = placesInAnswer(method);
-    return namesTasks(answer.message, places) ? this.#forClient(backend, answer, places) : answer;
+  /**
+   * The answer of a backend to a request of this method as the client may see it; notes the tasks it names. A task that
+   * a call has become belongs to the tool that was called.
+   */
+  answerForClient(
+    backend: BackendName,
+    method: string,
+    answer: BackendMessage,
+    toolName?: string,
+  ): BackendMessage {
+    const places = placesInAnswer(method, answer.message.result);
+    return namesTasks(answer.message, places)
+      ? this.#forClient(backend, answer, places, toolName)
+      : answer;
   }
 
   /** A request or notification of a backend as the client may see it; notes the tasks it names. */
@@ -83,24 +96,40 @@ export class TaskRoutes {
     });
   }
 
-  #forClient(backend: BackendName, given: BackendMessage, places: Places): BackendMessage {
-    const bytes = renameTasks(given.bytes, places, (taskId) => this.#advertise(backend, taskId));
+  #forClient(
+    backend: BackendName,
+    given: BackendMessage,
+    places: Places,
+    toolName?: string,
+  ): BackendMessage {
+    const bytes = renameTasks(given.bytes, places, (taskId) =>
+      this.#advertise(backend, taskId, toolName),
+    );
     return bytes === given.bytes ? given : { bytes, message: parseMessage(bytes) };
   }
 
-  #advertise(backend: BackendName, taskId: string): string {
+  #advertise(backend: BackendName, taskId: string, toolName: string | undefined): string {
     if (taskId.length > MAX_ID_LENGTH) return taskId;
     const ids = this.#advertised.get(backend) ?? new Map<string, string>();
     this.#advertised.set(backend, ids);
     const known = ids.get(taskId);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      this.#noteTool(known, toolName);
+      return known;
+    }
     let id = taskId;
     while (this.#owners.has(id)) id = `${id}${TAG_SEPARATOR}${backend}`;
     if (id !== taskId) this.#hasTagged = true;
     ids.set(taskId, id);
-    this.#owners.set(id, { backend, taskId });
+    this.#owners.set(id, { backend, taskId, toolName });
     if (ids.size > MAX_TASKS) this.#forgetOldest(ids);
     return id;
+  }
+
+  /** A task may be heard of before the answer that says whose it is. */
+  #noteTool(id: string, toolName: string | undefined): void {
+    const owner = this.#owners.get(id);
+    if (owner !== undefined) owner.toolName ??= toolName;
   }
 
   #forgetOldest(ids: Map<string, string>): void {

@@ -1,10 +1,12 @@
 import { aggregate, type Aggregate, type BackendCapabilities } from "../aggregation/aggregate.ts";
 import type { AggregationSettings } from "../aggregation/settings.ts";
+import type { Withheld } from "../aggregation/withheld.ts";
 import { visibilityBy } from "../aggregation/visibility.ts";
 import type { BackendName } from "../domain/ids.ts";
 import type { Advertised, Route } from "../domain/routing-table.ts";
 import { createRouter, type Router } from "../routing/router.ts";
 import { toListPages, type ListPages } from "./list-pages.ts";
+import { withheldNames, type WithheldNames } from "./withheld-names.ts";
 
 /** The lists that a client can ask for, by the name of the array in their results. */
 export type ListName = "tools" | "prompts" | "resources" | "resourceTemplates";
@@ -27,7 +29,14 @@ export interface View {
   readonly isVisibleUri: (backend: BackendName, uri: string) => boolean;
   /** Whether clients see what a tool's or prompt's route leads to, under whatever name. */
   readonly isAdvertised: (route: Route) => boolean;
+  /** Under which name clients see what a tool's or prompt's route leads to; undefined where they do not. */
+  readonly currentRoute: (origin: Omit<Route, "advertisedName">) => Route | undefined;
+  /** What backends offer and nobody may use for now. */
+  readonly withheld: WithheldNames;
 }
+
+/** Says what of a backend's lists may not be offered for now; undefined where all of it may. Asked once per view. */
+export type WithheldOf = (source: BackendCapabilities) => Withheld | undefined;
 
 /** Views kept for reuse; more kinds of client than this recompute theirs. */
 const MAX_VIEWS = 64;
@@ -35,22 +44,29 @@ const MAX_VIEWS = 64;
 /** Makes views and gives the same one to all who see the same catalogues. */
 export class Views {
   readonly #settings: AggregationSettings;
+  readonly #withheldOf: WithheldOf;
   readonly #views = new Map<string, View>();
 
-  constructor(settings: AggregationSettings) {
+  /** Default: nothing is withheld. */
+  constructor(settings: AggregationSettings, withheldOf: WithheldOf = () => undefined) {
     this.#settings = settings;
+    this.#withheldOf = withheldOf;
   }
 
   of(sources: readonly BackendCapabilities[]): View {
     const key = sources
       .map(({ backend, capabilities }) => `${backend}=${capabilities.hash}`)
       .join(" ");
-    const view = this.#views.get(key) ?? createView(key, sources, this.#settings);
+    const view = this.#views.get(key) ?? createView(key, this.#judged(sources), this.#settings);
     this.#views.delete(key);
     this.#views.set(key, view);
     const [oldest] = this.#views.keys();
     if (this.#views.size > MAX_VIEWS && oldest !== undefined) this.#views.delete(oldest);
     return view;
+  }
+
+  #judged(sources: readonly BackendCapabilities[]): readonly BackendCapabilities[] {
+    return sources.map((source) => ({ ...source, withheld: this.#withheldOf(source) }));
   }
 }
 
@@ -61,6 +77,8 @@ function createView(
 ): View {
   const merged = aggregate(sources, settings);
   const reasonToHide = visibilityBy(settings.resources);
+  const withheld = withheldNames(merged.withheld);
+  const currentRoute = currentRoutesOf(merged);
   return {
     key,
     aggregate: merged,
@@ -71,21 +89,26 @@ function createView(
       resources: listResult("resources", merged.resources),
       resourceTemplates: listResult("resourceTemplates", merged.resourceTemplates),
     },
-    isVisibleUri: (backend, uri) => reasonToHide({ backend, name: uri }) === undefined,
-    isAdvertised: advertisedBy(merged),
+    isVisibleUri: (backend, uri) =>
+      reasonToHide({ backend, name: uri }) === undefined && !withheld.covers(backend, uri),
+    isAdvertised: (route) => currentRoute(route) !== undefined,
+    currentRoute,
+    withheld,
   };
 }
 
 /** Made at the first question, which few views are asked. */
-function advertisedBy({ table }: Aggregate): View["isAdvertised"] {
-  let known: ReadonlySet<string> | undefined;
-  return (route) => {
-    known ??= new Set([...table.tools.values(), ...table.prompts.values()].map(originOf));
-    return known.has(originOf(route));
+function currentRoutesOf({ table }: Aggregate): View["currentRoute"] {
+  let known: ReadonlyMap<string, Route> | undefined;
+  return (origin) => {
+    known ??= new Map(
+      [...table.tools.values(), ...table.prompts.values()].map((route) => [originOf(route), route]),
+    );
+    return known.get(originOf(origin));
   };
 }
 
-function originOf({ kind, backend, originalName }: Route): string {
+function originOf({ kind, backend, originalName }: Omit<Route, "advertisedName">): string {
   return `${kind} ${backend} ${originalName}`;
 }
 

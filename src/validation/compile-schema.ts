@@ -1,5 +1,6 @@
-import { Ajv, type ErrorObject, type Options } from "ajv/dist/ajv.js";
-import { Ajv2020 } from "ajv/dist/2020.js";
+import { createRequire } from "node:module";
+import type { Ajv, ErrorObject, Options } from "ajv/dist/ajv.js";
+import type { Ajv2020 } from "ajv/dist/2020.js";
 import { VmcpError } from "../domain/errors.ts";
 import type { JsonObject } from "../domain/json.ts";
 import type { Dialect } from "./dialects.ts";
@@ -27,9 +28,20 @@ const OPTIONS: Options = {
   code: { optimize: false, regExp: Object.assign(compilePattern, { code: "compilePattern" }) },
 };
 
+const require = createRequire(import.meta.url);
+
+// Loaded with the first schema, and at once: who checks no arguments does not wait for it at the start.
 const COMPILERS = {
-  "2020-12": (options: Options) => new Ajv2020(options),
-  "draft-07": (options: Options) => new Ajv(options),
+  "2020-12": (options: Options) => {
+    // The file exports the class that its types name.
+    const module = require("ajv/dist/2020.js") as { readonly Ajv2020: typeof Ajv2020 };
+    return new module.Ajv2020(options);
+  },
+  "draft-07": (options: Options) => {
+    // The file exports the class that its types name.
+    const module = require("ajv/dist/ajv.js") as { readonly Ajv: typeof Ajv };
+    return new module.Ajv(options);
+  },
 } as const satisfies Record<Dialect, (options: Options) => Ajv | Ajv2020>;
 
 const META_SCHEMA_IDS = {

@@ -1,4 +1,7 @@
-import { RE2JS } from "re2js";
+import { createRequire } from "node:module";
+import type * as re2js from "re2js";
+
+const require = createRequire(import.meta.url);
 
 /** What `\s` is in ECMAScript; RE2's own knows ASCII only. */
 const SPACES = String.raw`\t\n\v\f\r \x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}\x{feff}`;
@@ -15,6 +18,8 @@ interface Pattern {
  * look-around, back references, repeat counts over 1,000.
  */
 export function compilePattern(pattern: string): Pattern {
+  // Loaded with the first pattern: who checks no arguments does not wait for it at the start. It is its own type.
+  const { RE2JS } = require("re2js") as typeof re2js;
   return RE2JS.compile(RE2JS.translateRegExp(toRe2(pattern)));
 }
 

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { rmSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
@@ -78,6 +79,12 @@ export class WorkerSeat implements Disposable {
     const id = typeof header === "string" ? header : sessionIdOfTarget(url);
     const owner = id === undefined ? undefined : ownerOf(id, this.count);
     return owner === this.#place.index ? undefined : owner;
+  }
+
+  /** The worker that serves the clients of this key; undefined where it is this one. */
+  foreignKeeperOf(key: string): number | undefined {
+    const keeper = createHash("sha256").update(key).digest().readUInt32BE() % this.count;
+    return keeper === this.#place.index ? undefined : keeper;
   }
 
   /** As `Forwarder.forward`. */

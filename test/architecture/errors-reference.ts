@@ -26,6 +26,23 @@ const CLIENT_FAULTS = {
     "`Expect` asks for something other than `100-continue`. The connection closes.",
   path_not_found: "There is nothing at this path.",
   stream_conflict: "The session has a stream open already.",
+  unauthorized:
+    "The client does not prove who it is, or not in a way that is accepted. `WWW-Authenticate` says how.",
+  insufficient_scope:
+    "The client's proof lacks a scope that this needs. `WWW-Authenticate` names all that are needed.",
+  policy_denied:
+    "A policy does not let this client use what it asked for, or not with these arguments (`incomingAuth.authz`).",
+  rate_limited:
+    "A bucket of `rateLimiting` is empty. `Retry-After` and `data.retryAfterSeconds` say when it has a token again.",
+  header_mismatch:
+    "A header of a stateless request is missing, malformed, or says something else than its body.",
+  incomplete_metadata:
+    "A stateless request lacks a required member of `_meta`, or it has another shape.",
+  client_capability_missing:
+    "What is asked for needs a capability that the request did not declare; `data.requiredCapabilities` names it.",
+  unsupported_revision:
+    "The request names a revision that is not spoken here; `data.supported` lists those that are.",
+  unknown_method: "A stateless request asks for a method that nobody here has.",
 } as const;
 
 const BACKEND_FAILURES = {
@@ -49,7 +66,11 @@ const GATEWAY_FAILURES = {
   session_closed: "The session ended while the call was under way.",
   shutting_down: "The gateway is shutting down; a call under way took longer than it waits.",
   client_answer_timeout: "The client did not answer what the backend asked it during the call.",
+  sign_in_required:
+    "The user has to sign in to a backend first; `data.elicitations` holds the link to open.",
   store_unavailable: "The session store is out of reach, or the audit log cannot be written.",
+  auth_unavailable:
+    "Whoever issues the proofs of clients does not answer, so that none can be checked.",
   too_many_sessions:
     "There are as many sessions as `operational.sessions.maxSessions` allows, or one client has `maxSessionsPerIdentity`.",
   overloaded:
@@ -150,9 +171,12 @@ function renderRow(code: VmcpErrorCode, when: string): string {
 /** Those that come with `data`: what a backend failed to do, what ended a call, and what passes by itself. */
 const TOLD_KINDS: ReadonlySet<string> = new Set([
   ...Object.keys(BACKEND_FAILURES),
+  "policy_denied",
+  "rate_limited",
   "session_closed",
   "shutting_down",
   "client_answer_timeout",
+  "auth_unavailable",
   "too_many_sessions",
   "overloaded",
   "start_failed",

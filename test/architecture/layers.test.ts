@@ -10,6 +10,7 @@ const MAY_IMPORT: ReadonlyMap<string, readonly string[]> = new Map([
   ["aggregation", ["domain", "lib", "mcp"]],
   ["routing", ["domain", "lib", "mcp"]],
   ["policy", ["domain", "lib", "mcp"]],
+  ["pinning", ["domain", "lib"]],
   ["workflow", ["domain", "lib", "mcp"]],
   ["optimizer", ["domain", "lib", "mcp"]],
   ["auth", ["domain", "lib"]],
@@ -38,6 +39,7 @@ const MAY_IMPORT: ReadonlyMap<string, readonly string[]> = new Map([
       "aggregation",
       "routing",
       "policy",
+      "pinning",
       "workflow",
       "optimizer",
       "auth",
@@ -54,20 +56,21 @@ const MAY_IMPORT: ReadonlyMap<string, readonly string[]> = new Map([
       "admin",
     ],
   ],
-  ["cli", ["domain", "lib", "config", "telemetry", "workers", "app"]],
+  ["cli", ["domain", "lib", "config", "pinning", "telemetry", "workers", "app"]],
   ["index.ts", ["domain", "mcp", "config", "health", "session", "app"]],
 ]);
 
 /** Packages that only some folders may know, so that replacing one stays a change in one place. */
 const PACKAGE_FOLDERS: ReadonlyMap<string, readonly string[]> = new Map([
   ["@modelcontextprotocol", ["sdk"]],
-  ["undici", ["backend", "lib"]],
+  ["undici", ["auth", "backend", "lib"]],
   ["ajv", ["validation"]],
+  ["@cedar-policy", ["lib"]],
   ["re2js", ["validation"]],
 ]);
 
 /** These compute and do nothing else, so that their answers depend on their arguments alone. */
-const PURE_FOLDERS = new Set(["aggregation", "routing", "policy"]);
+const PURE_FOLDERS = new Set(["aggregation", "routing", "policy", "pinning"]);
 const IO_MODULE =
   /^(?:node:)?(?:child_process|cluster|dgram|dns|fs|http|http2|https|net|timers|tls|worker_threads)(?:\/|$)/;
 

@@ -38,6 +38,7 @@ function hour(heapMib: (minute: number) => number): readonly Sample[] {
   return Array.from({ length: 60 }, (_value, minute) => ({
     atMs: minute * 60_000,
     heapBytes: (25 + heapMib(minute)) * 1_048_576,
+    codeBytes: 5 * 1_048_576,
     rssBytes: 0,
     descriptors: 0,
     sockets: 0,
@@ -58,6 +59,16 @@ test.for<[string, (minute: number) => number, number]>([
 
   expect(slope?.mbPerHour).toBeCloseTo(expected, 6);
   expect(slope?.plusMinus).toBeCloseTo(0, 6);
+});
+
+test("code that is compiled in that hour is no slope of what is kept, and one of the whole heap [I8]", () => {
+  const samples = hour((minute) => minute / 20).map((sample) => ({
+    ...sample,
+    codeBytes: sample.heapBytes - 20 * 1_048_576,
+  }));
+
+  expect(heapSlope(samples)?.mbPerHour).toBeCloseTo(0, 6);
+  expect(heapSlope(samples, ({ heapBytes }) => heapBytes)?.mbPerHour).toBeCloseTo(3, 6);
 });
 
 test("a slope within the noise says how little it is known [I8]", () => {

@@ -4,6 +4,7 @@ import process from "node:process";
 import { afterAll, describe, expect, test } from "vitest";
 import { type Entry, type ReadEntry, readCatalogue } from "./entry.ts";
 import { EXCEPTIONS } from "./exceptions.ts";
+import { tellsApart } from "./identities.ts";
 import { needsOwnGateway, runAlone, SharedRig } from "./run-entry.ts";
 import { WAITING } from "./waiting.ts";
 
@@ -28,18 +29,27 @@ const waiting = entries.filter(({ id }) => partOf.has(id));
 const running = entries.filter(({ id }) => !partOf.has(id));
 const alone = running.filter(({ entry }) => entry !== undefined && needsOwnGateway(entry));
 const together = running.filter((each) => !alone.includes(each));
+const known = together.filter(({ entry }) => entry !== undefined && tellsApart(entry));
+const anonymous = together.filter((each) => !known.includes(each));
 
-describe("bad inputs that one gateway gets one after the other", () => {
-  const rig = new SharedRig();
+describe.for([
+  ["gets one after the other", false, anonymous],
+  ["that tells clients apart gets one after the other", true, known],
+] as const)("bad inputs that one gateway %s", ([, hasIdentities, entriesOfRig]) => {
+  const rig = new SharedRig({ hasIdentities });
 
   afterAll(async () => rig[Symbol.asyncDispose]());
 
-  test.for(titled(together))("%s", { timeout: ENTRY_TIMEOUT_MS }, async ([, each], { task }) => {
-    const found = each.entry === undefined ? [] : await rig.run(excepted(each.entry));
+  test.for(titled(entriesOfRig))(
+    "%s",
+    { timeout: ENTRY_TIMEOUT_MS },
+    async ([, each], { task }) => {
+      const found = each.entry === undefined ? [] : await rig.run(excepted(each.entry));
 
-    task.meta.differences = [...problemsOf(each), ...found];
-    expect(task.meta.differences).toEqual([]);
-  });
+      task.meta.differences = [...problemsOf(each), ...found];
+      expect(task.meta.differences).toEqual([]);
+    },
+  );
 });
 
 describe.concurrent("bad inputs that ask for a gateway of their own", () => {

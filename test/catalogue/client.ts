@@ -4,6 +4,9 @@ import { eventIdsIn, eventsIn, type HttpAnswer, isEventStream } from "./http-rea
 
 const REVISION = "2025-11-25";
 
+/** Who asks where an entry does not say. */
+const FIRST_IDENTITY = "alice";
+
 /** Parameters of an `initialize` that is right; the client can be asked everything that the protocol knows. */
 export const INITIALIZE_PARAMS: JsonObject = {
   protocolVersion: REVISION,
@@ -41,12 +44,15 @@ export interface OpenQuestion {
 /** Everything that clients do to one gateway. Disposing cuts all connections. */
 export class Client implements AsyncDisposable {
   readonly #origin: string;
+  readonly #proofOf: ((name: string) => string | undefined) | undefined;
   readonly #connections: ClientConnection[] = [];
   readonly #sessions: ClientSession[] = [];
   readonly #questions: (readonly [ClientSession, string | number])[] = [];
 
-  constructor(origin: string) {
+  /** `proofOf` is what an identity sends as `Authorization`, where the gateway tells them apart. */
+  constructor(origin: string, proofOf?: (name: string) => string | undefined) {
     this.#origin = origin;
+    this.#proofOf = proofOf;
   }
 
   /** Everything that came from the gateway on all connections. */
@@ -76,17 +82,18 @@ export class Client implements AsyncDisposable {
   }
 
   /** Opens a session as a client that keeps all rules does. Throws with what came where it was refused. */
-  async openSession(): Promise<ClientSession> {
+  async openSession(name = FIRST_IDENTITY): Promise<ClientSession> {
     const message = { jsonrpc: "2.0", id: 0, method: "initialize", params: INITIALIZE_PARAMS };
-    const answer = await this.post(message, new Map());
+    const answer = await this.post(message, this.#proof(name));
     const id = answer.headers.get("mcp-session-id");
     if (id === undefined) throw new Error(`no session: ${answer.status} ${answer.body}`);
-    return this.adopt(id);
+    return this.adopt(id, name);
   }
 
   /** Takes a session that was opened by hand into those that are ended, and tells the gateway that it is in use. */
-  async adopt(id: string): Promise<ClientSession> {
+  async adopt(id: string, name = FIRST_IDENTITY): Promise<ClientSession> {
     const headers = new Map([
+      ...this.#proof(name),
       ["mcp-session-id", id],
       ["mcp-protocol-version", REVISION],
     ]);
@@ -152,6 +159,11 @@ export class Client implements AsyncDisposable {
     await Promise.all(this.#connections.map(async (each) => each[Symbol.asyncDispose]()));
   }
 
+  #proof(name: string): ReadonlyMap<string, string> {
+    const proof = this.#proofOf?.(name);
+    return new Map(proof === undefined ? [] : [["authorization", proof]]);
+  }
+
   async #delete(headers: ReadonlyMap<string, string>): Promise<void> {
     const connection = await this.connect();
     await connection.send(this.toOutgoing({ method: "DELETE", path: "/mcp", headers }));
@@ -165,7 +177,8 @@ export class Client implements AsyncDisposable {
   ): Promise<ClientConnection> {
     const connection = await this.connect();
     const body = Buffer.from(JSON.stringify(message));
-    const request = { method: "POST", path: "/mcp", headers: postHeaders(headers), body };
+    const all = new Map([...this.#proof(FIRST_IDENTITY), ...headers]);
+    const request = { method: "POST", path: "/mcp", headers: postHeaders(all), body };
     await connection.send(this.toOutgoing(request));
     return connection;
   }

@@ -22,7 +22,9 @@ import {
   prepareStep,
   type RequestContext,
 } from "./requests.ts";
+import { ANONYMOUS_SESSION, proofOf } from "./identities.ts";
 import type { Rig } from "./rig.ts";
+import { STATES } from "./states.ts";
 import { textOf } from "./text-of.ts";
 
 /** What came of a request. */
@@ -62,7 +64,7 @@ export class Performance {
 
   /** The session of this name; opened when it is first asked for. */
   async session(name: string): Promise<ClientSession> {
-    const session = this.#sessions.get(name) ?? (await this.#client.openSession());
+    const session = this.#sessions.get(name) ?? (await this.#client.openSession(name));
     this.#sessions.set(name, session);
     return session;
   }
@@ -132,6 +134,10 @@ export class Performance {
       const question = await this.#client.openQuestion(await this.session("alice"));
       this.#values.set("OPEN_ELICIT", question.id);
     }
+    for (const [name, make] of STATES) {
+      // oxlint-disable-next-line no-await-in-loop
+      if (names.has(name)) this.#values.set(name, await make(this.#client));
+    }
   }
 
   async #ask(name: string): Promise<OpenQuestion> {
@@ -156,7 +162,13 @@ export class Performance {
 
   async #context(ref: SessionRef | undefined): Promise<RequestContext> {
     const session = await this.#sessionOf(ref);
-    return { values: this.#values, session, wantsProgress: this.#wantsProgress };
+    const isToldApart = this.#rig.hasIdentities || ref === ANONYMOUS_SESSION;
+    return {
+      values: this.#values,
+      session,
+      proofOf: isToldApart ? proofOf : undefined,
+      wantsProgress: this.#wantsProgress,
+    };
   }
 
   /** Sends the requests one after the other on one connection, without waiting in between. */

@@ -13,6 +13,8 @@ export interface RequestContext {
   readonly values: Values;
   /** The session that a reference names; undefined where the request belongs to none. */
   readonly session: ClientSession | undefined;
+  /** What an identity proves itself with; undefined where nobody is told from anybody. */
+  readonly proofOf: ((name: string) => string | undefined) | undefined;
   /** Whether the client is to learn of progress. */
   readonly wantsProgress: boolean;
 }
@@ -113,10 +115,11 @@ function prepare(
   content: unknown,
   standard: Headers,
   sending: Sending,
-  { values }: RequestContext,
+  { values, proofOf }: RequestContext,
 ): PreparedRequest {
   const headers = new Map(standard);
-  const authorization = authorizationOf(sending.auth, values);
+  if (sending.auth !== undefined) headers.delete("authorization");
+  const authorization = authorizationOf(sending.auth, values, proofOf);
   if (authorization !== undefined) headers.set("authorization", authorization);
   if (sending.accept !== undefined) headers.set("accept", sending.accept);
   for (const [name] of sending.rawHeaders ?? []) headers.delete(name.toLowerCase());
@@ -136,9 +139,14 @@ function prepare(
   return { request, idJson: idOf(content) };
 }
 
-/** While the gateway knows no identities, the names of some stand for requests without any; the rest goes as it is. */
-function authorizationOf(auth: AuthRef | undefined, values: Values): string | undefined {
-  if (auth === undefined || typeof auth === "string") return undefined;
+/** Where the gateway knows no identities, the names of some stand for requests without any; the rest goes as it is. */
+function authorizationOf(
+  auth: AuthRef | undefined,
+  values: Values,
+  proofOf: RequestContext["proofOf"],
+): string | undefined {
+  if (auth === undefined) return undefined;
+  if (typeof auth === "string") return proofOf?.(auth);
   if ("jwt" in auth) return `Bearer ${makeToken(auth.jwt, values)}`;
   return String(expand(fill(auth.literal, values)));
 }

@@ -27,6 +27,15 @@ const INPUT_SCHEMA = {
   properties: { nonce: { type: "string" }, region: { type: "string" }, path: { type: "string" } },
 };
 
+/** The same, with an argument that stateless clients repeat in a header. */
+const MIRRORING_SCHEMA = {
+  type: "object",
+  properties: {
+    ...INPUT_SCHEMA.properties,
+    region: { type: "string", "x-mcp-header": "Region" },
+  },
+};
+
 const OUTPUT_SCHEMA = { type: "object", properties: { n: { type: "number" } } };
 
 /** Templates whose expressions cost a careless matcher time that grows without bound. */
@@ -45,6 +54,11 @@ export function furtherBackend(name: string): Partial<LedgerScript> {
   return { ...toolsOf(name), resources: [`{"name":"own","uri":"res://${name}/own"}`] };
 }
 
+/** The script of a backend whose one tool asks the client something, under the name that entries call it by. */
+export function askingBackend(name: string): Partial<LedgerScript> {
+  return { ...toolsOf(name), tools: [toolEntry("ask")] };
+}
+
 /** One entry of `tools/list`. */
 export function toolEntry(name: string, more: object = {}): string {
   return JSON.stringify({ name, inputSchema: INPUT_SCHEMA, outputSchema: OUTPUT_SCHEMA, ...more });
@@ -54,7 +68,9 @@ function toolsOf(name: string): Partial<LedgerScript> {
   return {
     name,
     hasBuiltInTools: false,
-    tools: TOOL_NAMES.map((tool) => toolEntry(tool)),
+    tools: TOOL_NAMES.map((tool) =>
+      toolEntry(tool, tool === "sql" ? { inputSchema: MIRRORING_SCHEMA } : {}),
+    ),
     results: new Map(TOOL_NAMES.map((tool) => [tool, RESULT])),
   };
 }

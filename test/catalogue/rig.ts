@@ -13,8 +13,9 @@ import { startHttpBackend } from "./http-backend.ts";
 import { expand } from "./generators.ts";
 import { fill, fillKnown, type Values } from "./placeholders.ts";
 import type { RigBackend } from "./rig-backend.ts";
-import { firstBackend, furtherBackend, VISIBLE_TOOLS } from "./rig-tools.ts";
+import { askingBackend, firstBackend, furtherBackend, VISIBLE_TOOLS } from "./rig-tools.ts";
 import { startSseRig } from "./sse-backend.ts";
+import { startKeyServer } from "./identities.ts";
 import { StdioRig } from "./stdio-backend.ts";
 import { AUDIENCE, ISSUER, tokenOf } from "./tokens.ts";
 import { startTrap, type Trap } from "./trap.ts";
@@ -41,10 +42,15 @@ export interface Rig extends AsyncDisposable {
   readonly canary: string;
   /** What placeholders stand for that are the same for all entries. */
   readonly values: Values;
+  /** Whether clients prove who they are. */
+  readonly hasIdentities: boolean;
 }
 
 /** Starts the rig; where an entry is given, with what is particular to it. Rejects where the gateway does not start. */
-export async function startRig(entry?: Pick<Entry, "backendBehaviour" | "config">): Promise<Rig> {
+export async function startRig(
+  entry?: Pick<Entry, "backendBehaviour" | "config">,
+  hasIdentities = false,
+): Promise<Rig> {
   const parts = new AsyncDisposableParts();
   try {
     const trap = parts.add(await startTrap());
@@ -55,7 +61,8 @@ export async function startRig(entry?: Pick<Entry, "backendBehaviour" | "config"
     const backends = await startBackends(behaviour, join(folder, "dns"));
     for (const backend of backends) parts.add(backend);
     const isPlain = behaviour === undefined && entry?.config === undefined;
-    const config = configOf(backends, isPlain, entry, values);
+    const keys = hasIdentities ? parts.add(await startKeyServer()) : undefined;
+    const config = configOf({ backends, isPlain, incomingAuth: keys?.incomingAuth }, entry, values);
     const gateway = parts.add(
       await startVmcp({
         config,
@@ -72,6 +79,7 @@ export async function startRig(entry?: Pick<Entry, "backendBehaviour" | "config"
       trap,
       canary,
       values,
+      hasIdentities,
       [Symbol.asyncDispose]: async () => parts[Symbol.asyncDispose](),
     };
   } catch (error) {
@@ -144,7 +152,10 @@ async function startBackends(
     ...others,
     ...(isOnBoth && { behaviour }),
   });
-  return [await startFirst(behaviour, dnsSwitch, configuration), second];
+  const first = await startFirst(behaviour, dnsSwitch, configuration);
+  if (behaviour !== undefined) return [first, second];
+  const third = await startHttpBackend({ name: "wf", ...others, script: askingBackend("wf") });
+  return [first, second, third];
 }
 
 async function startFirst(
@@ -170,14 +181,21 @@ function canValidateArguments(): boolean {
 }
 
 function configOf(
-  backends: readonly RigBackend[],
-  isPlain: boolean,
+  {
+    backends,
+    isPlain,
+    incomingAuth = { type: "anonymous" },
+  }: {
+    readonly backends: readonly RigBackend[];
+    readonly isPlain: boolean;
+    readonly incomingAuth: object | undefined;
+  },
   entry: Pick<Entry, "config"> | undefined,
   values: Values,
 ): string {
   const config = {
     name: "catalogue",
-    incomingAuth: { type: "anonymous" },
+    incomingAuth,
     backends: backends.map(({ configuration }) => configuration),
     aggregation: {
       conflictResolution: "prefix",

@@ -5,6 +5,7 @@ import { compareAnswer, type Differences, differ, listOf } from "./compare.ts";
 import { compareEnding, endingOf, runConfigEntry } from "./config-entries.ts";
 import type { Entry, Expected } from "./entry.ts";
 import { brokenInvariants, type Deed, executedSince, survivorsOf } from "./invariants.ts";
+import { proofOf, tellsApart } from "./identities.ts";
 import { Performance } from "./perform.ts";
 import {
   figuresOf,
@@ -28,11 +29,16 @@ const PATIENCE_MS = 3_000;
 
 /** The gateway of all entries that ask for nothing of their own. Starts with the first of them. */
 export class SharedRig implements AsyncDisposable {
+  readonly #hasIdentities: boolean;
   #rig: Rig | undefined;
+
+  constructor({ hasIdentities = false }: { readonly hasIdentities?: boolean } = {}) {
+    this.#hasIdentities = hasIdentities;
+  }
 
   /** Runs one entry and returns what was other than it says. Rejects where it could not be run. */
   async run(entry: Entry): Promise<Differences> {
-    this.#rig ??= await startRig();
+    this.#rig ??= await startRig(undefined, this.#hasIdentities);
     let isAsExpected = false;
     try {
       const differences = await runOn(this.#rig, entry);
@@ -74,7 +80,7 @@ async function runOnOwnRig(entry: Entry): Promise<Differences> {
   const startedAt = performance.now();
   let rig: Rig;
   try {
-    rig = await startRig(entry);
+    rig = await startRig(entry, tellsApart(entry));
   } catch (error) {
     if (entry.expected.exit === undefined) throw error;
     const ending = endingOf(error, performance.now() - startedAt);
@@ -94,7 +100,7 @@ async function runSignal(
   { expected }: Entry,
   signal: NodeJS.Signals,
 ): Promise<Differences> {
-  await using client = new Client(rig.gateway.origin);
+  await using client = new Client(rig.gateway.origin, rig.hasIdentities ? proofOf : undefined);
   await client.openSession();
   const { code, stderr } = await rig.gateway.stop(signal);
   const allowed = expected.exit === undefined ? [0] : listOf(expected.exit);
@@ -108,7 +114,7 @@ async function runOn(rig: Rig, entry: Entry): Promise<Differences> {
   const { expected } = entry;
   const nonce = `nonce-${randomUUID()}`;
   const { pid } = rig.gateway;
-  await using client = new Client(rig.gateway.origin);
+  await using client = new Client(rig.gateway.origin, rig.hasIdentities ? proofOf : undefined);
   const performed = new Performance(rig, client, nonce);
   const descriptorsBefore = openDescriptors(pid);
   const bystander = expected.invariants?.includes("I3")

@@ -10,7 +10,8 @@ export const AUDIENCE = "https://vmcp.example/mcp";
 /** Claims whose texts are seconds from now. */
 const TIME_CLAIMS: ReadonlySet<string> = new Set(["exp", "iat", "nbf"]);
 
-const TOKEN_LIFETIME_SECONDS = 300;
+/** Longer than a whole catalogue takes. */
+const TOKEN_LIFETIME_SECONDS = 3_600;
 
 const keys = new Map<string, KeyObject>();
 
@@ -25,7 +26,7 @@ export function makeToken(recipe: JwtRecipe, values: Values): string {
 }
 
 /** A token that is right in all respects. */
-export function tokenOf(subject: string): string {
+export function tokenOf(subject: string, scope?: string): string {
   const now = Math.floor(Date.now() / 1000);
   const claims = {
     iss: ISSUER,
@@ -33,9 +34,16 @@ export function tokenOf(subject: string): string {
     sub: subject,
     iat: now,
     exp: now + TOKEN_LIFETIME_SECONDS,
+    ...(scope !== undefined && { scope }),
   };
   const signed = `${encode({ alg: "RS256", kid: "k1" })}.${encode(claims)}`;
   return `${signed}.${signatureOf(signed, "idp1")}`;
+}
+
+/** The keys of the issuer, as it publishes them. */
+export function publishedKeys(): object {
+  const key = keyOf("idp1", "public").export({ format: "jwk" });
+  return { keys: [{ ...key, kid: "k1", use: "sig", alg: "RS256" }] };
 }
 
 /** A header may embed the public key of whoever is named. */

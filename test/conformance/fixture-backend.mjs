@@ -14,7 +14,14 @@ import {
 import { Server } from "@modelcontextprotocol/server";
 import { completeArgument, getPrompt, PROMPTS } from "./fixture-prompts.mjs";
 import { readResource, RESOURCE_TEMPLATES, RESOURCES } from "./fixture-resources.mjs";
-import { callTool, TOOLS } from "./fixture-tools.mjs";
+import {
+  byRequests,
+  callRoundTool,
+  getRoundPrompt,
+  isRoundTool,
+  ROUND_PROMPT,
+} from "./fixture-rounds.mjs";
+import { callTool, CHANGED_PROMPT, CHANGED_TOOL, TOOLS, TRIGGERS } from "./fixture-tools.mjs";
 
 /** How long clients wait before they resume a stream that was closed. */
 const RETRY_INTERVAL_MS = 100;
@@ -72,10 +79,26 @@ function createMcpServer() {
       },
     },
   );
-  server.setRequestHandler("tools/list", () => ({ tools: TOOLS }));
-  server.setRequestHandler("tools/call", ({ params }, context) => callTool(params, context));
-  server.setRequestHandler("prompts/list", () => ({ prompts: PROMPTS }));
-  server.setRequestHandler("prompts/get", ({ params }) => getPrompt(params));
+  const changes = { tools: false, prompts: false };
+  server.setRequestHandler("tools/list", () => ({
+    tools: changes.tools ? [...TOOLS, CHANGED_TOOL] : TOOLS,
+  }));
+  server.setRequestHandler("tools/call", async ({ params }, context) => {
+    const { name } = params;
+    const list = TRIGGERS.get(name);
+    if (list !== undefined) {
+      changes[list] = !changes[list];
+      await (list === "tools" ? server.sendToolListChanged() : server.sendPromptListChanged());
+      return { content: [{ type: "text", text: "changed" }] };
+    }
+    return isRoundTool(name) ? callRoundTool(name, context, byRequests) : callTool(params, context);
+  });
+  server.setRequestHandler("prompts/list", () => ({
+    prompts: changes.prompts ? [...PROMPTS, CHANGED_PROMPT] : PROMPTS,
+  }));
+  server.setRequestHandler("prompts/get", async ({ params }, context) =>
+    params.name === ROUND_PROMPT.name ? getRoundPrompt(context, byRequests) : getPrompt(params),
+  );
   server.setRequestHandler("resources/list", () => ({ resources: RESOURCES }));
   server.setRequestHandler("resources/templates/list", () => ({
     resourceTemplates: RESOURCE_TEMPLATES,

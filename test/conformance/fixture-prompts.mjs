@@ -1,5 +1,6 @@
 import { ProtocolError, ProtocolErrorCode } from "@modelcontextprotocol/server";
 import { PNG } from "./fixture-media.mjs";
+import { ROUND_PROMPT } from "./fixture-rounds.mjs";
 
 const user = (content) => ({ role: "user", content });
 const text = (words) => user({ type: "text", text: words });
@@ -53,7 +54,7 @@ const MESSAGES = new Map(DEFINITIONS.map(({ prompt, messages }) => [prompt.name,
 /** Words that complete an argument of any prompt. */
 const WORDS = ["test", "testing", "tested", "paris", "park", "party"];
 
-export const PROMPTS = DEFINITIONS.map(({ prompt }) => prompt);
+export const PROMPTS = [...DEFINITIONS.map(({ prompt }) => prompt), ROUND_PROMPT];
 
 export function getPrompt({ name, arguments: args = {} }) {
   const messages = MESSAGES.get(name);

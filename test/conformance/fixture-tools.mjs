@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { ProtocolError, ProtocolErrorCode } from "@modelcontextprotocol/server";
 import { PNG, WAV } from "./fixture-media.mjs";
+import { ROUND_TOOLS } from "./fixture-rounds.mjs";
 
 /** Between the messages of tools that send several, so that each is delivered by itself. */
 const STEP_MS = 50;
@@ -254,10 +255,57 @@ const RICH_SCHEMA = {
   run: () => answer(text("ok")),
 };
 
-const DEFINITIONS = [...SIMPLE, ...SPEAKING, ...ASKING, RICH_SCHEMA];
+const LOGGING = {
+  tool: {
+    name: "test_logging_tool",
+    description: "Logs one message where that is wanted",
+    inputSchema: NO_ARGUMENTS,
+  },
+  async run(_args, { mcpReq }) {
+    await mcpReq.log("info", "A word about this call");
+    return answer(text("Logged"));
+  },
+};
+
+const MIRRORING = {
+  tool: {
+    name: "test_x_mcp_header",
+    description: "Has an argument that goes along in a header",
+    inputSchema: {
+      type: "object",
+      properties: { region: { type: "string", "x-mcp-header": "Region" } },
+      required: ["region"],
+    },
+  },
+  run: ({ region }) => answer(text(`Region: ${region}`)),
+};
+
+/** Tools that change a list, by which one. */
+export const TRIGGERS = new Map([
+  ["test_trigger_tool_change", "tools"],
+  ["test_trigger_prompt_change", "prompts"],
+]);
+
+/** What is in a list after it changed. */
+export const CHANGED_TOOL = {
+  name: "test_changed_tool",
+  description: "Was not there before",
+  inputSchema: NO_ARGUMENTS,
+};
+export const CHANGED_PROMPT = { name: "test_changed_prompt", description: "Was not there before" };
+
+const DEFINITIONS = [...SIMPLE, ...SPEAKING, ...ASKING, RICH_SCHEMA, LOGGING, MIRRORING];
 const BY_NAME = new Map(DEFINITIONS.map((definition) => [definition.tool.name, definition]));
 
-export const TOOLS = DEFINITIONS.map(({ tool }) => tool);
+export const TOOLS = [
+  ...DEFINITIONS.map(({ tool }) => tool),
+  ...ROUND_TOOLS,
+  ...[...TRIGGERS].map(([name, list]) => ({
+    name,
+    description: `Changes the list of ${list}`,
+    inputSchema: NO_ARGUMENTS,
+  })),
+];
 
 export async function callTool({ name, arguments: args = {} }, context) {
   const definition = BY_NAME.get(name);

@@ -25,9 +25,10 @@ export interface Difference {
 
 export const CLIENT_SCENARIOS: readonly string[];
 
-export function runServerSuite(url: string): Promise<FinishedRun>;
+export function runServerSuite(url: string, requirements?: string): Promise<FinishedRun>;
 export function runClientScenario(
   scenario: string,
   way: "direct" | "gateway",
+  revision?: string,
 ): Promise<FinishedRun>;
 export function differences(direct: SuiteRun, gateway: SuiteRun): readonly Difference[];

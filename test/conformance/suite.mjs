@@ -34,17 +34,17 @@ const SEVERITY = ["FAILURE", "WARNING", "SKIPPED", "SUCCESS", "INFO"];
 
 const VIA_GATEWAY = fileURLToPath(new URL("via-gateway.mjs", import.meta.url));
 
-/** Every scenario of the set for servers, scored or not. */
-export async function runServerSuite(url) {
-  return runSuite(["server", "--url", url, "--requirements", REQUIREMENTS]);
+/** Every scenario of a revision's set for servers, scored or not. */
+export async function runServerSuite(url, requirements = REQUIREMENTS) {
+  return runSuite(["server", "--url", url, "--requirements", requirements]);
 }
 
 /** One scenario for clients, played through the gateway built in `dist` or directly. */
-export async function runClientScenario(scenario, way) {
+export async function runClientScenario(scenario, way, revision = REQUIREMENTS) {
   // A shell takes the command apart.
   const program = [process.execPath, VIA_GATEWAY].map((path) => JSON.stringify(path)).join(" ");
   const command = way === "direct" ? `${program} --direct` : program;
-  const what = ["--command", command, "--scenario", scenario, "--spec-version", REQUIREMENTS];
+  const what = ["--command", command, "--scenario", scenario, "--spec-version", revision];
   return runSuite(["client", ...what]);
 }
 

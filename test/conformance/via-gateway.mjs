@@ -3,6 +3,7 @@
 // client goes to the server itself. The suite adds the server's URL as the last argument.
 import process from "node:process";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
+import { STATELESS_SCENARIOS } from "./stateless-scenarios.mjs";
 
 /** Far longer than any scenario's answer takes; without an answer the scenario ends soon and not in a minute. */
 const OPTIONS = { timeout: 5_000 };
@@ -34,6 +35,7 @@ const SCENARIOS = new Map([
       );
     },
   ],
+  ...STATELESS_SCENARIOS,
 ]);
 
 const url = process.argv.at(-1);
@@ -52,7 +54,10 @@ async function playThroughGateway(backendUrl) {
     server: { port: 0 },
   });
   try {
-    await play(await gateway.listen());
+    const gatewayUrl = await gateway.listen();
+    // Then it is known whether the server has sessions.
+    await gateway.probed();
+    await play(gatewayUrl);
   } finally {
     await gateway.close();
   }

@@ -249,7 +249,7 @@ describe("whole requests with odd heads", () => {
 
   test("headers of the client's own reach no backend", async () => {
     const call = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"b1_count"}}';
-    const own = ["X-Vmcp-User: admin", "Mcp-Init-Host: internal", "Authorization: Bearer CANARY"];
+    const own = ["X-Vmcp-User: admin", "Mcp-Init-Host: internal", "X-Auth: Bearer CANARY"];
     const bytes = post(call, ...own, "Cookie: a=CANARY", "X-Forwarded-For: 10.0.0.1");
 
     const received = await sendBytes(gateway.url, closing(bytes));

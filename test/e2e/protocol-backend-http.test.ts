@@ -34,7 +34,9 @@ test.for([
     await call.ended;
     await session.delete();
 
-    const posts = backend.backend.requests.filter(({ method }) => method === "POST");
+    const posts = backend.backend.requests.filter(
+      ({ method, headers }) => method === "POST" && headers["mcp-method"] === undefined,
+    );
 
     expect(posts).toHaveLength(backend.backend.ledger.messages.length);
     expect(posts.every(({ path }) => path === "/mcp")).toBe(true);
@@ -225,6 +227,9 @@ test("a child finds the credentials that it was configured with in its environme
   expect(child.env.get("API_KEY")).toBe("for-the-child");
 });
 
+/** What a backend may hear before it has answered: which revisions it speaks, and that a session begins. */
+const GREETINGS: ReadonlySet<string> = new Set(["server/discover", "initialize"]);
+
 // [spec:cancel-2]
 test("an initialize that takes too long is given up without a cancellation", async () => {
   await using http = await startHttp({ initialize: "hang" });
@@ -242,7 +247,8 @@ test("an initialize that takes too long is given up without a cancellation", asy
   const methods = [http, stdio].flatMap(({ backend }) =>
     backend.ledger.messages.map(({ method }) => method),
   );
-  expect(new Set(methods)).toEqual(new Set(["initialize"]));
+  expect(methods).toContain("initialize");
+  expect(methods.filter((method = "") => !GREETINGS.has(method))).toEqual([]);
 });
 
 // [spec:tools-7]

@@ -302,15 +302,17 @@ test.for(["2024-11-05", "2025-06-18", "2025-11-25"])(
 );
 
 // [spec:security-1]
-test("what a client presents as credentials is not passed on", async () => {
+test.for([
+  ["a token", { authorization: "Bearer canary-0123456789" }],
+  ["a key", { "x-api-key": "canary-0123456789" }],
+] as const)("what a client presents as credentials, %s, is not passed on", async ([, proof]) => {
   await using backend = await startHttp();
-  await using gateway = await startGateway({ backends: [backend.entry()] });
-  const headers = {
-    authorization: "Bearer canary-token",
-    cookie: "canary=1",
-    "x-api-key": "canary",
-  };
-  const session = await openRawSession(gateway.url, { headers });
+  const keys = [{ id: "k", secret: "canary-0123456789", subject: "alice" }];
+  await using gateway = await startGateway({
+    backends: [backend.entry()],
+    incomingAuth: { type: "apiKey", apiKey: { keys } },
+  });
+  const session = await openRawSession(gateway.url, { headers: { ...proof, cookie: "canary=1" } });
   const stream = await session.openStream();
 
   await callText(session, "count");

@@ -191,6 +191,8 @@ describe.each(BACKENDS)("with a backend over %s", (_transport, startBackend) => 
     await callText(session, "count");
 
     const asked = new Set(backend.backend.ledger.messages.map(({ method }) => method));
+    // Which revisions it speaks is asked before anything is known of it.
+    asked.delete("server/discover");
     expect(asked).toEqual(
       new Set(["initialize", "notifications/initialized", "tools/list", "tools/call"]),
     );

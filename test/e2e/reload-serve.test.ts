@@ -344,6 +344,25 @@ describe("validate --against", () => {
     );
   });
 
+  test("proves itself by VMCP_TOKEN where the gateway asks who asks", async () => {
+    await using ledger = await startHttpLedger();
+    const key = "alice-0123456789abcdef";
+    const keys = [{ id: "k", secret: key, subject: "alice" }];
+    const incomingAuth = { type: "apiKey", apiKey: { keys } };
+    const config = { ...configOf({ b: ledger }), incomingAuth };
+    await using vmcp = await startVmcp({ config });
+    const command = ["validate", fileOf(vmcp), "--against", vmcp.origin];
+
+    const without = await runVmcp(command);
+    const wrong = await runVmcp(command, { env: { VMCP_TOKEN: "CANARY" } });
+    const right = await runVmcp(command, { env: { VMCP_TOKEN: key } });
+
+    expect([without.code, wrong.code, right.code]).toEqual([77, 77, 0]);
+    expect(without.stderr).toContain("set VMCP_TOKEN");
+    expect(wrong.stderr).not.toContain("CANARY");
+    expect(right.stdout).toContain("would change nothing");
+  });
+
   test("compares references and never values, which it says", async () => {
     await using ledger = await startHttpLedger();
     const withHeaders = (headers: object): string =>

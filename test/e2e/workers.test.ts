@@ -6,6 +6,8 @@ import { dirname, join } from "node:path";
 import { text as readText } from "node:stream/consumers";
 import { setImmediate } from "node:timers/promises";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import { isJsonObject, type JsonObject } from "../../src/domain/json.ts";
+import { textOf } from "../support/clients.ts";
 import { openRawRunSession } from "../support/fault-clients.ts";
 import { checkHistory, History } from "../support/history.ts";
 import { startHttpLedger, type HttpLedger } from "../support/ledger-backend.ts";
@@ -21,6 +23,7 @@ import {
   type RawSession,
   type RawSessionOptions,
 } from "../support/raw-client.ts";
+import { resultOf } from "../support/stateless-client.ts";
 import { startVmcp, type VmcpProcess } from "../support/vmcp-process.ts";
 
 let backend: HttpLedger;
@@ -473,3 +476,32 @@ function receive(answer: IncomingMessage): () => string {
   });
   return () => received;
 }
+
+test("a client that names no session is served by one and the same worker, whichever gets its requests [B17]", async () => {
+  const names = ["one", "two", "three", "four"];
+  const callAll = async (call: JsonObject): Promise<readonly JsonObject[]> =>
+    Promise.all(
+      names.map(async (name) => resultOf(`${vmcp.url}/s/${name}`, "tools/call", call, ASKABLE)),
+    );
+  const count = { name: "b_count", arguments: {} };
+  const params = { message: "?", requestedSchema: { type: "object", properties: {} } };
+  const question = { name: "b_ask", arguments: { method: "elicitation/create", params } };
+
+  const first = await callAll(count);
+  const second = await callAll(count);
+  const asked = await callAll(question);
+  const answered = await Promise.all(
+    asked.map(async ({ requestState = "", inputRequests }, index) => {
+      const keys = Object.keys(isJsonObject(inputRequests) ? inputRequests : {});
+      const inputResponses = Object.fromEntries(keys.map((key) => [key, { action: "decline" }]));
+      const retry = { ...question, requestState, inputResponses };
+      return resultOf(`${vmcp.url}/s/${names[index]}`, "tools/call", retry, ASKABLE);
+    }),
+  );
+
+  expect(first.map(textOf)).toEqual(["1", "1", "1", "1"]);
+  expect(second.map(textOf)).toEqual(["2", "2", "2", "2"]);
+  expect(answered).toEqual(names.map(() => expect.objectContaining({ resultType: "complete" })));
+});
+
+const ASKABLE = { capabilities: { elicitation: {} } };

@@ -44,29 +44,17 @@ test("the Inspector calls a tool of every backend", async () => {
   expect(texts).toEqual(peers.calls.map(({ text }) => expect.stringContaining(text)));
 });
 
-test("the Inspector that tries the stateless revision first falls back to a session", async () => {
-  const { stdout } = await inspect([
-    "--protocol-era",
-    "auto",
-    ...callOf("http_echo", { message: "after all" }),
-  ]);
+test.for(["auto", "modern"])(
+  "the Inspector speaks the stateless revision where it is told to: %s",
+  async (era) => {
+    const call = callOf("http_echo", { message: "without a session" });
+    const { stdout } = await inspect(["--protocol-era", era, ...call]);
 
-  expect(read(stdout).result.content[0]?.text).toBe("Echo: after all");
-  expect(peers.front.posts().slice(0, 2)).toEqual(["server/discover 400", "initialize 200"]);
-});
-
-test("the Inspector that takes nothing but the stateless revision says that it is not offered", async () => {
-  const { code, stdout, stderr } = await inspect([
-    "--protocol-era",
-    "modern",
-    "--method",
-    "tools/list",
-  ]);
-
-  expect(code).not.toBe(0);
-  expect(stdout + stderr).toContain("did not offer pinned protocol version 2026-07-28");
-  expect(peers.front.posts()).toEqual(["server/discover 400"]);
-});
+    expect(read(stdout).result.content[0]?.text).toBe("Echo: without a session");
+    expect(peers.front.posts()[0]).toBe("server/discover 200");
+    expect(peers.front.posts()).not.toContain("initialize 200");
+  },
+);
 
 async function inspect(args: readonly string[]): Promise<PeerExit> {
   using home = createPeerHome();

@@ -19,9 +19,12 @@ const KINDS: ReadonlySet<unknown> = new Set([
   "shutting_down",
   "client_answer_timeout",
   "store_unavailable",
+  "auth_unavailable",
   "too_many_sessions",
   "overloaded",
   "start_failed",
+  "policy_denied",
+  "rate_limited",
 ]);
 
 const MAX_MESSAGE_LENGTH = 300;

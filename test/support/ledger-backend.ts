@@ -195,7 +195,7 @@ export class HttpLedger implements LedgerBackend {
     if (this.#intercept?.(request, body, response) === true) return;
     const { refuseWithStatus } = this.#backend.script;
     if (refuseWithStatus !== undefined) return refuse(response, refuseWithStatus);
-    if (url !== "/mcp") return refuse(response, 404);
+    if (url.split("?", 1)[0] !== "/mcp") return refuse(response, 404);
     if (method === "POST") return this.#post(request, body, response);
     const session = this.#sessions.get(String(headers["mcp-session-id"]));
     if (session === undefined) return refuse(response, 404);

@@ -11,6 +11,8 @@ export interface ProcessReport {
   readonly resources: readonly string[];
   /** After a collection. */
   readonly heapBytes: number;
+  /** The part of the heap that V8 has compiled: it comes with what is run for the first and the thousandth time. */
+  readonly codeBytes: number;
   readonly rssBytes: number;
   /** Since the report before. */
   readonly loopDelayP99Ms: number;
@@ -23,6 +25,8 @@ export interface ProbedVmcp extends AsyncDisposable {
   readonly origin: string;
   readonly pid: number;
   report(): Promise<ProcessReport>;
+  /** Writes what its heap holds into that file, which takes a second in which it does nothing else. */
+  writeHeapSnapshot(file: string): Promise<void>;
   /** Sets its wall clock this far from the real one, at once. */
   shiftClock(ms: number): Promise<void>;
   /** Keeps the process from doing anything else for a while, from shortly after this resolves. */
@@ -62,6 +66,9 @@ function probed(started: VmcpProcess, probeUrl: string): ProbedVmcp {
       const { text } = await sendRaw(probeUrl);
       // Written by the probe beside this file.
       return JSON.parse(text) as ProcessReport;
+    },
+    async writeHeapSnapshot(file) {
+      await sendRaw(`${probeUrl}?snapshot=${encodeURIComponent(file)}`);
     },
     async shiftClock(ms) {
       await sendRaw(`${probeUrl}?clock=${ms}`);

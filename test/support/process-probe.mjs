@@ -4,6 +4,7 @@ import { renameSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import process from "node:process";
+import { getHeapCodeStatistics, writeHeapSnapshot } from "node:v8";
 
 const file = process.env.VMCP_TEST_PROBE;
 const RealDate = Date;
@@ -35,11 +36,17 @@ const server = createServer((request, response) => {
     setImmediate(block, blockMs);
     return;
   }
+  if (searchParams.has("snapshot")) {
+    globalThis.gc?.();
+    writeHeapSnapshot(searchParams.get("snapshot"));
+  }
   if (searchParams.has("clock")) shiftClock(Number(searchParams.get("clock")));
   globalThis.gc?.();
+  const code = getHeapCodeStatistics();
   const report = {
     resources: process.getActiveResourcesInfo(),
     heapBytes: process.memoryUsage().heapUsed,
+    codeBytes: code.code_and_metadata_size + code.bytecode_and_metadata_size,
     rssBytes: process.memoryUsage().rss,
     loopDelayP99Ms: delay.percentile(99) / 1e6,
   };

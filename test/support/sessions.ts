@@ -10,10 +10,17 @@ import { SILENT_LOGGER } from "../../src/domain/logger.ts";
 import type { InboundRequest } from "../../src/mcp/inbound-message.ts";
 import { DEFAULT_MESSAGE_LIMITS, parseInbound } from "../../src/mcp/inbound-message.ts";
 import type { ClientProfile, SessionBackend } from "../../src/session/backend-connection.ts";
+import { ADMIT_ALL } from "../../src/session/admission.ts";
 import { NO_ARGUMENT_CHECK } from "../../src/session/argument-check.ts";
+import { NO_POLICY } from "../../src/session/policy.ts";
+import { ShownCapabilities } from "../../src/session/shown-capabilities.ts";
 import { Catalogues } from "../../src/session/catalogues.ts";
 import { LiveSession } from "../../src/session/live-session.ts";
-import type { LiveSessionOptions } from "../../src/session/live-session-options.ts";
+import type {
+  LiveSessionOptions,
+  SessionConfiguration,
+  SessionSurroundings,
+} from "../../src/session/live-session-options.ts";
 import {
   LiveSessionFactory,
   type FactoryOptions,
@@ -62,26 +69,40 @@ export function inboundRequest(
 }
 
 /** A session with options of its own choice, for what a factory would never make. */
-export function createLiveSession(options: Partial<LiveSessionOptions>): LiveSession {
-  return new LiveSession({
-    id: mintSessionId(),
-    identity: ANONYMOUS,
-    client: CLIENT,
-    backends: [],
+export function createLiveSession(
+  options: Partial<LiveSessionOptions & SessionConfiguration & SessionSurroundings>,
+): LiveSession {
+  const around: SessionSurroundings = {
     catalogues: new Catalogues(() => Date.now()),
-    views: new Views(PLAIN_NAMES),
     backendSlots: new BackendSlots(64),
     processSlots: new Semaphore(1),
-    sessionSlots: new Semaphore(1),
+    callLimits: new CallLimits(NO_CALL_LIMITS),
+    guardOf: () => NO_GUARD,
+    now: () => Date.now(),
+    logger: SILENT_LOGGER,
+    ...options,
+  };
+  const configuration: SessionConfiguration = {
+    backends: [],
+    views: new Views(PLAIN_NAMES),
+    maxStartConcurrency: 1,
     startTimeoutMs: 1_000,
     drainDeadlineMs: 100,
     clientAnswerTimeoutMs: 1_000,
     maxCallsInFlight: 16,
     argumentCheck: NO_ARGUMENT_CHECK,
-    callLimits: new CallLimits(NO_CALL_LIMITS),
-    guardOf: () => NO_GUARD,
-    now: () => Date.now(),
-    logger: SILENT_LOGGER,
+    admission: ADMIT_ALL,
+    shown: new ShownCapabilities(NO_POLICY),
+    ...options,
+  };
+  return new LiveSession({
+    id: mintSessionId(),
+    number: 1,
+    identity: ANONYMOUS,
+    client: CLIENT,
+    clientKind: "test",
+    configuration,
+    around,
     ...options,
   });
 }

@@ -26,6 +26,7 @@ const LAST_WORDS_MS = 100;
 /** The channel to one backend that is a child of ours: JSON-RPC lines on its stdin and stdout. */
 export class StdioChannel implements Channel, SharedStream {
   readonly backendSessionId = undefined;
+  readonly standalone = "stdio";
   readonly settings: BackendSettings;
   readonly #listener: ConnectionListener;
   readonly #command: Command;

@@ -55,6 +55,8 @@ const OWN_HEADERS: ReadonlySet<string> = new Set([
   "host",
   "keep-alive",
   "last-event-id",
+  "mcp-method",
+  "mcp-name",
   "mcp-protocol-version",
   "mcp-session-id",
   "te",

@@ -1,19 +1,15 @@
 import type { Dispatcher } from "undici";
 import { VmcpError } from "../../domain/errors.ts";
 import { DEADLINES } from "../../lib/deadlines.ts";
-import {
-  ENDED_EXCHANGE,
-  type AnswerSink,
-  type Exchange,
-  type OutboundRequest,
-} from "../../mcp/exchange.ts";
+import { ENDED_EXCHANGE, type AnswerSink, type Exchange } from "../../mcp/exchange.ts";
 import { needsVersionHeader } from "../../mcp/revisions.ts";
 import { ClientWaits } from "../client-waits.ts";
 import { closedByGatewayError, forgottenError } from "../failures.ts";
 import type { BackendSettings } from "../options.ts";
-import type { Channel, ConnectionListener } from "../ports.ts";
+import type { Channel, ChannelRequest, ConnectionListener } from "../ports.ts";
 import { toStreamHeaders, type Endpoint } from "./endpoint.ts";
 import { HttpExchange } from "./http-exchange.ts";
+import type { RequestSender } from "./http-pools.ts";
 import type { HttpRoute } from "./http-route.ts";
 import { NotificationStream } from "./notification-stream.ts";
 import { requestOnce } from "./request-once.ts";
@@ -35,15 +31,17 @@ export class HttpChannel implements Channel, HttpRoute {
   readonly settings: BackendSettings;
   readonly path: string;
   readonly isTls: boolean;
-  readonly calls: Dispatcher;
-  readonly streams: Dispatcher;
+  readonly calls: RequestSender;
+  readonly streams: RequestSender;
+  readonly standalone = "http";
   readonly waits = new ClientWaits();
   requestHeaders: string[];
   readonly #endpoint: Endpoint;
   readonly #listener: ConnectionListener;
-  readonly #live = new Set<HttpExchange>();
-  readonly #notifications: NotificationStream;
-  readonly #check = new SessionCheck(async (message) => this.#post(message, SEND_MS));
+  /** Made, as are the next two, when it is first needed: most sessions are idle, and each has a channel per backend. */
+  #live: Set<HttpExchange> | undefined;
+  #notifications: NotificationStream | undefined;
+  #check: SessionCheck | undefined;
   #greeting: HttpExchange | undefined;
   #life: Life = "open";
   #backendSessionId: string | undefined;
@@ -60,38 +58,37 @@ export class HttpChannel implements Channel, HttpRoute {
     this.requestHeaders = endpoint.requestHeaders;
     this.#endpoint = endpoint;
     this.#listener = listener;
-    this.#notifications = new NotificationStream({
-      settings,
-      streams: this.streams,
-      path: endpoint.path,
-      headers: () => toStreamHeaders(this.requestHeaders),
-      hasSession: () => this.#backendSessionId !== undefined,
-      receive: (message) => {
-        const { id, method } = message.message;
-        if (method !== undefined && id !== undefined) this.waits.begin(id, this.#clocks());
-        if (this.#life === "open") this.#listener.unsolicited(message);
-      },
-      lost: (error) => this.lost(error),
-    });
   }
 
   get backendSessionId(): string | undefined {
     return this.#backendSessionId;
   }
 
-  forward(request: OutboundRequest, sink: AnswerSink): Exchange {
+  forward(request: ChannelRequest, sink: AnswerSink): Exchange {
     if (this.#life === "closed") {
       const error = closedByGatewayError(this.settings.name, false);
       queueMicrotask(() => sink.fail(error));
       return ENDED_EXCHANGE;
     }
     const exchange = new HttpExchange(this, request, sink);
+    this.#live ??= new Set();
     this.#live.add(exchange);
     if (request.method === "initialize") this.#greeting = exchange;
     // A backend drops what it wants to send on a stream that is not there yet.
-    if (this.#notifications.isOpening) this.#notifications.whenOpened(() => exchange.start());
-    else exchange.start();
+    if (this.#notifications?.isOpening === true) {
+      this.#notifications.whenOpened(() => exchange.start());
+    } else exchange.start();
     return exchange;
+  }
+
+  post({ bytes: body, standalone }: ChannelRequest, handler: HttpExchange): void {
+    const { path } = this;
+    const headers =
+      standalone === undefined
+        ? this.requestHeaders
+        : [...this.requestHeaders, ...standalone.headers];
+    const dispatcher = standalone?.isStream === true ? this.streams : this.calls;
+    dispatcher.dispatch({ path, method: "POST", headers, body }, handler);
   }
 
   async send(message: Buffer): Promise<void> {
@@ -112,7 +109,9 @@ export class HttpChannel implements Channel, HttpRoute {
   }
 
   openNotifications(): void {
-    if (this.#life === "open") this.#notifications.open();
+    if (this.#life !== "open") return;
+    this.#notifications ??= this.#createNotifications();
+    this.#notifications.open();
   }
 
   adopt(sessionId: string | undefined): boolean {
@@ -125,6 +124,8 @@ export class HttpChannel implements Channel, HttpRoute {
   agree(revision: string): void {
     // Its answer has told the session id: from here on it would only hold memory.
     this.#greeting = undefined;
+    // Where the lists are known already there is nothing more to ask before the first call.
+    if (!this.#isBusy) this.#live = undefined;
     this.#revision = revision;
     this.requestHeaders = this.#headers();
   }
@@ -132,18 +133,19 @@ export class HttpChannel implements Channel, HttpRoute {
   lost(error: VmcpError): void {
     if (this.#life !== "open") return;
     this.#life = "lost";
-    this.#notifications.close();
+    this.#notifications?.close();
     this.#listener.lost(error);
   }
 
   async isSessionAlive(): Promise<boolean> {
+    this.#check ??= new SessionCheck(async (message) => this.#post(message, SEND_MS));
     return this.#check.isAlive();
   }
 
   ended(exchange: HttpExchange): void {
-    this.#live.delete(exchange);
+    this.#live?.delete(exchange);
     this.waits.forget(exchange.clock);
-    if (this.#live.size === 0) this.#onIdle?.();
+    if (!this.#isBusy) this.#onIdle?.();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -154,11 +156,11 @@ export class HttpChannel implements Channel, HttpRoute {
   async #close(): Promise<void> {
     const wasLost = this.#life === "lost";
     this.#life = "closed";
-    this.#notifications.close();
+    this.#notifications?.close();
     // Calls beside the one that met the loss are about to meet it too, and then may safely be sent again.
     if (wasLost) await this.#idle();
     const toError = wasLost ? forgottenError : closedByGatewayError;
-    for (const exchange of this.#live) {
+    for (const exchange of this.#live ?? []) {
       exchange.end(toError(this.settings.name, exchange.isWritten));
     }
     await this.#greeting?.learnSession(CLOSE_MS);
@@ -166,7 +168,7 @@ export class HttpChannel implements Channel, HttpRoute {
   }
 
   async #idle(): Promise<void> {
-    if (this.#live.size === 0) return;
+    if (!this.#isBusy) return;
     await new Promise<void>((resolve) => {
       const deadline = DEADLINES.add(CLOSE_MS, resolve);
       this.#onIdle = () => {
@@ -198,16 +200,37 @@ export class HttpChannel implements Channel, HttpRoute {
   }
 
   #clocks(): readonly HttpExchange["clock"][] {
-    return [...this.#live].map(({ clock }) => clock);
+    return [...(this.#live ?? [])].map(({ clock }) => clock);
+  }
+
+  get #isBusy(): boolean {
+    return this.#live !== undefined && this.#live.size > 0;
+  }
+
+  #createNotifications(): NotificationStream {
+    return new NotificationStream({
+      settings: this.settings,
+      streams: this.streams,
+      path: this.path,
+      headers: () => toStreamHeaders(this.requestHeaders),
+      hasSession: () => this.#backendSessionId !== undefined,
+      receive: (message) => {
+        const { id, method } = message.message;
+        if (method !== undefined && id !== undefined) this.waits.begin(id, this.#clocks());
+        if (this.#life === "open") this.#listener.unsolicited(message);
+      },
+      lost: (error) => this.lost(error),
+    });
   }
 
   #headers(): string[] {
-    const headers = [...this.#endpoint.requestHeaders];
-    if (this.#backendSessionId !== undefined)
-      headers.push("mcp-session-id", this.#backendSessionId);
-    if (this.#revision !== undefined && needsVersionHeader(this.#revision)) {
-      headers.push("mcp-protocol-version", this.#revision);
-    }
-    return headers;
+    const id = this.#backendSessionId;
+    const revision = this.#revision;
+    const hasVersion = revision !== undefined && needsVersionHeader(revision);
+    // Joined and not pushed: an array that grows has room for more, which every idle session would pay for.
+    return this.#endpoint.requestHeaders.concat(
+      id === undefined ? [] : ["mcp-session-id", id],
+      hasVersion ? ["mcp-protocol-version", revision] : [],
+    );
   }
 }

@@ -1,11 +1,12 @@
 import { VmcpError } from "../../domain/errors.ts";
 import { DEADLINES, type Deadline } from "../../lib/deadlines.ts";
-import type { AnswerSink, BackendMessage, Exchange, OutboundRequest } from "../../mcp/exchange.ts";
+import type { AnswerSink, BackendMessage, Exchange } from "../../mcp/exchange.ts";
 import { encodeNotification } from "../../mcp/json-rpc.ts";
 import { SseParser, type SseEvent } from "../../mcp/sse.ts";
 import { CallClock, type ClockExpiry } from "../call-clock.ts";
 import { expiryError, notMcpError } from "../failures.ts";
 import { backendError, toConnectionError } from "../node-errors.ts";
+import type { ChannelRequest } from "../ports.ts";
 import { faultOfAnswer, readMessages, type Fault } from "../read-messages.ts";
 import { toStreamHeaders } from "./endpoint.ts";
 import { HeldEvents } from "./held-events.ts";
@@ -43,7 +44,7 @@ const SESSION_NOT_FOUND = -32_001;
 export class HttpExchange implements Exchange {
   readonly clock: CallClock;
   readonly #route: HttpRoute;
-  readonly #request: OutboundRequest;
+  readonly #request: ChannelRequest;
   readonly #sink: AnswerSink;
   #phase: "waiting" | "body" | "stream" | "resting" | "resuming" | "doubting" | "over" = "waiting";
   #isStarting = false;
@@ -63,7 +64,7 @@ export class HttpExchange implements Exchange {
   #drainDeadline: Deadline | undefined;
   #onLateHead: ((head?: ResponseHead) => void) | undefined;
 
-  constructor(route: HttpRoute, request: OutboundRequest, sink: AnswerSink) {
+  constructor(route: HttpRoute, request: ChannelRequest, sink: AnswerSink) {
     this.#route = route;
     this.#request = request;
     this.#sink = sink;
@@ -74,12 +75,8 @@ export class HttpExchange implements Exchange {
 
   start(): void {
     if (this.#phase === "over") return;
-    const { path, requestHeaders, calls } = this.#route;
     this.#isStarting = true;
-    calls.dispatch(
-      { path, method: "POST", headers: requestHeaders, body: this.#request.bytes },
-      this,
-    );
+    this.#route.post(this.#request, this);
     this.#isStarting = false;
   }
 
@@ -238,9 +235,10 @@ export class HttpExchange implements Exchange {
   }
 
   #bodyEnded(): void {
-    const [first, ...rest] = this.#chunks;
-    const bytes = first !== undefined && rest.length === 0 ? first : Buffer.concat(this.#chunks);
-    this.#chunks = [];
+    const [first] = this.#chunks;
+    const isWhole = first !== undefined && this.#chunks.length === 1;
+    const bytes = isWhole ? first : Buffer.concat(this.#chunks);
+    this.#chunks.length = 0;
     if (this.#head?.contentEncoding === "gzip") this.#inflate(bytes);
     else this.#readBody(bytes);
   }
@@ -347,7 +345,8 @@ export class HttpExchange implements Exchange {
   /** What has come and was not taken yet stays: the stream goes on behind it. */
   #streamBroke(error: VmcpError): void {
     const position = this.#position;
-    const lastEventId = position?.lastEventId;
+    const isStandalone = this.#request.standalone !== undefined;
+    const lastEventId = isStandalone ? undefined : position?.lastEventId;
     if (position === undefined || lastEventId === undefined) {
       this.#fail(error);
       return;
@@ -459,7 +458,9 @@ export class HttpExchange implements Exchange {
   #leave(reason: string): void {
     this.#close();
     if (!this.#isWritten) return;
-    if (!this.#isInitialize()) {
+    if (this.#request.standalone !== undefined) {
+      this.#abort?.();
+    } else if (!this.#isInitialize()) {
       const params = { requestId: this.#request.id, reason };
       this.#route.tell(encodeNotification("notifications/cancelled", params));
       this.#abort?.();

@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
 import type { LookupFunction } from "node:net";
 import { rootCertificates } from "node:tls";
-import { Pool, type Dispatcher } from "undici";
+import type { Dispatcher } from "undici";
 import { createCheckedLookup } from "../../lib/checked-lookup.ts";
+import { Pool } from "../../lib/undici.ts";
 
 /**
  * How many sockets one origin may take. MCP sessions are headers, not sockets: calls of any number of
@@ -23,11 +24,14 @@ const CONTROL_CONNECTIONS = 32;
 /** The larger part of what a response's head may take; the rest of the limit is the status line's. */
 const MAX_HEADER_BYTES = 16_384;
 
+/** What sends a request and hands on what comes back. */
+export type RequestSender = Pick<Dispatcher, "dispatch">;
+
 /** The ways to one origin, kept apart so that none can block another. */
 export interface OriginPools {
-  readonly calls: Dispatcher;
-  readonly control: Dispatcher;
-  readonly streams: Dispatcher;
+  readonly calls: RequestSender;
+  readonly control: RequestSender;
+  readonly streams: RequestSender;
 }
 
 export interface OriginOptions {
@@ -44,7 +48,7 @@ export interface OriginOptions {
  */
 export class HttpPools implements AsyncDisposable {
   readonly #sizes: PoolSizes;
-  readonly #origins = new Map<string, Readonly<Record<keyof OriginPools, Pool>>>();
+  readonly #origins = new Map<string, Readonly<Record<keyof OriginPools, Dispatcher>>>();
 
   constructor(sizes: Partial<PoolSizes> = {}) {
     this.#sizes = { ...DEFAULT_POOL_SIZES, ...sizes };
@@ -77,7 +81,7 @@ function openPool(
   connections: number,
   options: OriginOptions,
   lookup: LookupFunction,
-): Pool {
+): Dispatcher {
   const { caBundle, connectMs } = options;
   return new Pool(origin, {
     connections,

@@ -6,6 +6,7 @@ import { SseParser } from "../../mcp/sse.ts";
 import { codeOf } from "../node-errors.ts";
 import type { BackendSettings } from "../options.ts";
 import { readMessages } from "../read-messages.ts";
+import type { RequestSender } from "./http-pools.ts";
 import { readHead, statusError } from "./response-head.ts";
 import { StreamPosition } from "./stream-position.ts";
 
@@ -14,7 +15,7 @@ const MAX_OPENING_MS = 1_000;
 
 export interface NotificationStreamOptions {
   readonly settings: BackendSettings;
-  readonly streams: Dispatcher;
+  readonly streams: RequestSender;
   readonly path: string;
   /** The headers as they are at that moment. */
   readonly headers: () => string[];

@@ -2,6 +2,7 @@ import type { Dispatcher } from "undici";
 import { DEADLINES, type Deadline } from "../../lib/deadlines.ts";
 import { expiryError } from "../failures.ts";
 import { toConnectionError } from "../node-errors.ts";
+import type { RequestSender } from "./http-pools.ts";
 import { readHead, statusError } from "./response-head.ts";
 
 /** Accepting a message takes no body to speak of; one that keeps coming costs its connection. */
@@ -25,7 +26,7 @@ export interface OnceOptions {
  * rejects with the error that the status or the broken connection means.
  */
 export async function requestOnce(
-  dispatcher: Dispatcher,
+  dispatcher: RequestSender,
   request: Dispatcher.DispatchOptions,
   options: OnceOptions,
 ): Promise<void> {

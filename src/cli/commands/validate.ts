@@ -1,9 +1,12 @@
 import pc from "picocolors";
+import { loadPins } from "../../app/pins.ts";
 import { loadConfig } from "../../config/load-config.ts";
 import { ConfigError, type ConfigProblem } from "../../config/problems.ts";
 import { digestsOf, hasLiterals } from "../../config/comparable.ts";
 import { compareConfigs, type PlanChange } from "../../config/reload-plan.ts";
+import type { Environment } from "../../config/references.ts";
 import type { ComparableConfig, VmcpConfig } from "../../config/vmcp-config.ts";
+import { VmcpError } from "../../domain/errors.ts";
 import type { CommandAction } from "../commands.ts";
 import { describeProblems } from "../config-problems.ts";
 import { configFile } from "../config-source.ts";
@@ -28,7 +31,7 @@ export const validate: CommandAction = async ({ args, flags, terminal }) => {
   const plan =
     against === undefined || checked.config === undefined
       ? undefined
-      : await planAgainst(against, checked.config);
+      : await planAgainst(against, checked.config, terminal.env);
   if (flags.isSet("json")) printJson(checked, plan, terminal);
   else {
     print(path, checked, terminal);
@@ -40,10 +43,22 @@ export const validate: CommandAction = async ({ args, flags, terminal }) => {
 function check(path: string, { env, cwd }: Terminal): Checked {
   try {
     const { config, warnings } = loadConfig({ path, env, cwd });
-    return { config, problems: [], warnings };
+    const problems = lockProblems(path, config);
+    return { config: problems.length > 0 ? undefined : config, problems, warnings };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     return { config: undefined, problems: error.problems, warnings: [] };
+  }
+}
+
+/** A gateway that is to pin does not start without a lock file that it can use. */
+function lockProblems(file: string, config: VmcpConfig): readonly ConfigProblem[] {
+  try {
+    loadPins(config);
+    return [];
+  } catch (error) {
+    if (!(error instanceof VmcpError)) throw error;
+    return [{ file, line: 1, column: 1, path: "lockFile", message: error.message }];
   }
 }
 
@@ -56,8 +71,12 @@ interface Plan {
   readonly isPartial: boolean;
 }
 
-async function planAgainst(address: string, { comparable }: VmcpConfig): Promise<Plan> {
-  const { sessions, salt, digests } = await askRunningGateway(address);
+async function planAgainst(
+  address: string,
+  { comparable }: VmcpConfig,
+  env: Environment,
+): Promise<Plan> {
+  const { sessions, salt, digests } = await askRunningGateway(address, env);
   const own = toDigestedConfig(comparable, salt);
   const changes = compareConfigs(digests, own);
   return { address, sessions, changes, isPartial: hasLiterals(comparable) };

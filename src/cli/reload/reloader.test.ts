@@ -4,7 +4,9 @@ import { resolveConfig } from "../../config/load-config.ts";
 import { ConfigError } from "../../config/problems.ts";
 import { VmcpError } from "../../domain/errors.ts";
 import { SILENT_LOGGER } from "../../domain/logger.ts";
+import { CliError } from "../cli-error.ts";
 import type { UsedConfig } from "../config-source.ts";
+import { EXIT } from "../exit-codes.ts";
 import { Reloader } from "./reloader.ts";
 
 const CONFIG = resolveConfig({
@@ -98,8 +100,8 @@ describe("a configuration that must not be used", () => {
   });
 
   test("is no news while the gateway stops", async () => {
-    const { reloader, told, failures } = setUp();
-    failures.push(new VmcpError("shutting_down", "The gateway is shutting down"));
+    const { reloader, told, reloadFailures } = setUp();
+    reloadFailures.push(new VmcpError("shutting_down", "The gateway is shutting down"));
 
     await reloader.reload({ isAsked: true });
 
@@ -107,10 +109,35 @@ describe("a configuration that must not be used", () => {
   });
 });
 
+test.for<readonly [string, Error]>([
+  ["invalid_config", new ConfigError([])],
+  ["invalid_config", new CliError(EXIT.noInput, "The file is gone.")],
+  ["internal", new TypeError("x is undefined")],
+])("what cannot even be read is put on record as %s", async ([code, failure]) => {
+  const { reloader, recorded, failures } = setUp();
+  failures.push(failure);
+
+  await reloader.reload({ isAsked: false });
+
+  expect(recorded).toEqual([code]);
+});
+
+test("what the gateway itself refuses is put on record by it, and not once more", async () => {
+  const { reloader, told, recorded, reloadFailures } = setUp();
+  reloadFailures.push(new VmcpError("invalid_config", "The lock file does not exist"));
+
+  await reloader.reload({ isAsked: false });
+
+  expect(told).toEqual([["The lock file does not exist"]]);
+  expect(recorded).toEqual([]);
+});
+
 /** What comes next fails with the first failure, else reports the first report, else that nothing changed. */
 function setUp() {
   const told: unknown[] = [];
+  const recorded: string[] = [];
   const failures: Error[] = [];
+  const reloadFailures: Error[] = [];
   const reports: ReloadReport[] = [];
   const reloader = new Reloader({
     load: () => {
@@ -118,12 +145,19 @@ function setUp() {
       if (failure !== undefined) throw failure;
       return USED;
     },
-    vmcp: { reload: async () => reports.shift() ?? NOTHING },
+    vmcp: {
+      reload: async () => {
+        const failure = reloadFailures.shift();
+        if (failure !== undefined) throw failure;
+        return reports.shift() ?? NOTHING;
+      },
+      reloadRefused: (code) => void recorded.push(code),
+    },
     view: {
       reloaded: (news) => void told.push(news),
       reloadRefused: (reasons) => void told.push(reasons),
     },
     logger: SILENT_LOGGER,
   });
-  return { reloader, told, failures, reports };
+  return { reloader, told, recorded, failures, reloadFailures, reports };
 }

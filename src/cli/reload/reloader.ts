@@ -1,6 +1,6 @@
 import type { ReloadReport, Vmcp } from "../../app/vmcp.ts";
 import { ConfigError } from "../../config/problems.ts";
-import { messageOf, VmcpError } from "../../domain/errors.ts";
+import { messageOf, VmcpError, type VmcpErrorCode } from "../../domain/errors.ts";
 import type { Logger } from "../../domain/logger.ts";
 import { CliError } from "../cli-error.ts";
 import { configNotes } from "../config-notes.ts";
@@ -9,7 +9,7 @@ import type { UsedConfig } from "../config-source.ts";
 import type { ServeView } from "../serve/serve-view.ts";
 
 export interface ReloaderOptions {
-  readonly vmcp: Pick<Vmcp, "reload">;
+  readonly vmcp: Pick<Vmcp, "reload" | "reloadRefused">;
   /** Reads the configuration anew. Throws what is wrong with it. */
   readonly load: () => UsedConfig;
   readonly view: Pick<ServeView, "reloaded" | "reloadRefused">;
@@ -28,19 +28,36 @@ export class Reloader {
 
   /** `isAsked`: a person wants to hear of it also where nothing changed. Never rejects. */
   async reload({ isAsked }: { readonly isAsked: boolean }): Promise<void> {
-    const { load, vmcp, logger } = this.#options;
+    const { vmcp } = this.#options;
+    const used = this.#load();
+    if (used === undefined) return;
     try {
-      const used = load();
       this.#tell(await vmcp.reload(used), used, isAsked);
     } catch (error) {
       if (error instanceof VmcpError && error.code === "shutting_down") return;
-      this.#wasRefused = true;
-      const reasons = reasonsOf(error);
-      this.#options.view.reloadRefused(reasons);
-      logger.warn("the configuration was not reloaded; the one before stays in force", {
-        problems: reasons.length,
-      });
+      this.#refused(error);
     }
+  }
+
+  /** Undefined where it must not be used, which is said then. */
+  #load(): UsedConfig | undefined {
+    const { load, vmcp } = this.#options;
+    try {
+      return load();
+    } catch (error) {
+      vmcp.reloadRefused(codeOf(error));
+      this.#refused(error);
+      return undefined;
+    }
+  }
+
+  #refused(error: unknown): void {
+    this.#wasRefused = true;
+    const reasons = reasonsOf(error);
+    this.#options.view.reloadRefused(reasons);
+    this.#options.logger.warn("the configuration was not reloaded; the one before stays in force", {
+      problems: reasons.length,
+    });
   }
 
   #tell(report: ReloadReport, used: UsedConfig, isAsked: boolean): void {
@@ -61,6 +78,11 @@ export class Reloader {
     view.reloaded({ ...report, backends, notes: configNotes(used) });
     logger.info("configuration reloaded", { generation, changes: changes.length, sessions });
   }
+}
+
+function codeOf(error: unknown): VmcpErrorCode {
+  const isOfFile = error instanceof ConfigError || error instanceof CliError;
+  return isOfFile ? "invalid_config" : VmcpError.from(error).code;
 }
 
 function reasonsOf(error: unknown): readonly string[] {

@@ -1,4 +1,5 @@
 import type { ComparableConfig } from "../../config/vmcp-config.ts";
+import { lookUp, type Environment } from "../../config/references.ts";
 import { messageOf } from "../../domain/errors.ts";
 import { isJsonObject, type JsonObject } from "../../domain/json.ts";
 import { CliError } from "../cli-error.ts";
@@ -14,13 +15,16 @@ export interface RunningConfig {
 const TIMEOUT_MS = 5_000;
 const MAX_BYTES = 4 * 1_048_576;
 
+/** Holds the token or key by which a gateway that asks for one knows whoever asks. */
+const PROOF_VARIABLE = "VMCP_TOKEN";
+
 /**
  * Asks the gateway at this address, of which any path will do, what it runs. Throws `CliError` where nothing answers
- * there, where it is no gateway, or where it does not say.
+ * there, where it is no gateway, or where it does not say. Proves itself by `VMCP_TOKEN` where that is set.
  */
-export async function askRunningGateway(address: string): Promise<RunningConfig> {
+export async function askRunningGateway(address: string, env: Environment): Promise<RunningConfig> {
   const url = statusUrl(address);
-  const { name, config, sessions } = await readStatus(url);
+  const { name, config, sessions } = await readStatus(url, lookUp(env, PROOF_VARIABLE));
   if (typeof name !== "string" || typeof sessions !== "number") throw notAGateway(url);
   const digests = isJsonObject(config) ? config["digests"] : undefined;
   if (!isJsonObject(digests) || typeof digests["salt"] !== "string") throw withoutDigests(url);
@@ -41,8 +45,8 @@ function statusUrl(address: string): URL {
   );
 }
 
-async function readStatus(url: URL): Promise<JsonObject> {
-  const text = await readText(url);
+async function readStatus(url: URL, proof: string | undefined): Promise<JsonObject> {
+  const text = await readText(url, proof);
   try {
     const status: unknown = JSON.parse(text);
     if (isJsonObject(status)) return status;
@@ -52,14 +56,16 @@ async function readStatus(url: URL): Promise<JsonObject> {
   throw notAGateway(url);
 }
 
-async function readText(url: URL): Promise<string> {
+async function readText(url: URL, proof: string | undefined): Promise<string> {
   const chunks: Uint8Array[] = [];
   let total = 0;
   try {
     const response = await fetch(url, {
       redirect: "manual",
+      ...(proof !== undefined && { headers: { authorization: `Bearer ${proof}` } }),
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
+    if (response.status === 401) throw notKnown(url, proof);
     for await (const chunk of response.body ?? []) {
       total += chunk.byteLength;
       if (total > MAX_BYTES) throw notAGateway(url);
@@ -81,6 +87,15 @@ function reasonOf(error: unknown): string {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
   const reason = cause instanceof Error && "reason" in cause ? cause.reason : undefined;
   return typeof reason === "string" ? reason : messageOf(cause);
+}
+
+function notKnown({ origin }: URL, proof: string | undefined): CliError {
+  return new CliError(
+    EXIT.refused,
+    proof === undefined
+      ? `The gateway at ${origin} asks who you are: set ${PROOF_VARIABLE} to a token or key of it.`
+      : `The gateway at ${origin} does not take the proof in ${PROOF_VARIABLE}.`,
+  );
 }
 
 function notAGateway({ origin }: URL): CliError {

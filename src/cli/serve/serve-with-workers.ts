@@ -1,3 +1,4 @@
+import type { VmcpErrorCode } from "../../domain/errors.ts";
 import { useConfig, type ConfigSource, type UsedConfig } from "../config-source.ts";
 import { EXIT } from "../exit-codes.ts";
 import type { Flags } from "../flags.ts";
@@ -51,7 +52,10 @@ export async function serveWithWorkers(command: WorkersCommand): Promise<number>
       loaded = useConfig({ ...source, file: used.file }, terminal);
       return loaded;
     };
-    const vmcp = { reload: async () => supervisor.reload(loaded.config) };
+    const vmcp = {
+      reload: async () => supervisor.reload(loaded.config),
+      reloadRefused: (code: VmcpErrorCode) => supervisor.reloadRefused(code),
+    };
     reloader = new Reloader({ vmcp, view, logger, load });
     const watcher = watchConfig(used, flags, reloader, logger);
     try {

@@ -7,6 +7,7 @@ import type { ReloadReport } from "../../app/vmcp.ts";
 import { defaultMaxConnections } from "../../app/max-connections.ts";
 import { planReload } from "../../config/reload-plan.ts";
 import type { VmcpConfig } from "../../config/vmcp-config.ts";
+import type { VmcpErrorCode } from "../../domain/errors.ts";
 import { endpointUrl } from "../../domain/listen-error.ts";
 import type { Logger } from "../../domain/logger.ts";
 import { settledWithin } from "../../lib/settled-within.ts";
@@ -119,6 +120,11 @@ export class Supervisor implements AsyncDisposable {
     const report = await this.#reloads.reload(next);
     this.#config = planReload(this.#config, next).config;
     return report;
+  }
+
+  /** Has the workers put on record that a configuration was refused before it came to them. */
+  reloadRefused(code: VmcpErrorCode): void {
+    this.#crew?.tell({ kind: "reloadRefused", code });
   }
 
   /** Has the workers drain, after the grace, and resolves when they have ended. Safe to repeat. */

@@ -15,6 +15,8 @@ export type WorkerTask =
     }
   /** Answered with `reloaded` or `notReloaded` of the same number. */
   | { readonly kind: "reload"; readonly number: number; readonly config: VmcpConfig }
+  /** A configuration was refused before it came to a reload; not answered. */
+  | { readonly kind: "reloadRefused"; readonly code: VmcpErrorCode }
   /** Answered with `draining`; the worker ends by itself then. */
   | { readonly kind: "stop"; readonly graceMs: number };
 

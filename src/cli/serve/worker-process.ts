@@ -53,6 +53,7 @@ async function serveUntilStopped(channel: Channel): Promise<void> {
       onConnection: (socket, firstBytes) => seat.take(socket, firstBytes),
       onTask: (next) => {
         if (next.kind === "stop") resolve(next.graceMs);
+        if (next.kind === "reloadRefused") vmcp.reloadRefused(next.code);
         if (next.kind === "reload") {
           void reload(vmcp, { ...next, config: share(next.config) }, channel);
         }

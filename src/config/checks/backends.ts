@@ -93,6 +93,10 @@ function checkHttp(backend: RawObject, path: ConfigPath): readonly Finding[] {
       "sends everything readable over a public network; use https:// or set allowInsecureHttp: true";
     findings.push(problem([...path, "url"], message));
   }
+  if (backend["transport"] === "sse" && backend["revision"] === "2026-07-28") {
+    const message = "cannot be spoken over transport sse; use streamable-http";
+    findings.push(problem([...path, "revision"], message));
+  }
   return [...findings, ...checkHeaderNames(objectOf(backend["headers"]), [...path, "headers"])];
 }
 

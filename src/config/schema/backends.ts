@@ -9,6 +9,7 @@ import {
   nonEmptyText,
   refusing,
 } from "./fields.ts";
+import { backendPinningSchema } from "./pinning.ts";
 
 const NAME_RULE = "must be 1 to 48 of A-Z, a-z, 0-9, _ and -";
 
@@ -125,13 +126,12 @@ export const backendSchema = z.strictObject({
     ["user", "shared"],
     "`session`: each client session has its own backend session; `request`: each call has. Default by `operational.sessionManagementV2`.",
   ),
-  revision: refusing(
-    z
-      .enum(["auto", "2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"])
-      .default("auto"),
-    ["2026-07-28"],
-    "MCP revision to ask the backend for; `auto` is the newest one.",
-  ),
+  revision: z
+    .enum(["auto", "2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"])
+    .default("auto")
+    .describe(
+      "MCP revision to speak with the backend; `auto` finds out whether it knows the one without sessions, 2026-07-28, and offers the newest one with sessions if not.",
+    ),
   timeouts,
   validateArguments: z
     .boolean()
@@ -149,6 +149,7 @@ export const backendSchema = z.strictObject({
       "Believe a tool's `readOnlyHint` and `idempotentHint`: a call that may have run when its connection broke is sent once more.",
     ),
   restart,
+  pinning: backendPinningSchema,
   type: ignored(z.enum(["entry", ""]).optional(), "Kind of workload in ToolHive."),
   metadata: ignored(z.record(z.string(), z.string()).optional(), "Labels of the backend."),
 });

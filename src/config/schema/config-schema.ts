@@ -5,16 +5,13 @@ import { backendSchema } from "./backends.ts";
 import { compositeToolSchema } from "./composite-tools.ts";
 import { headerNameField, ignored, nonEmptyText, refused } from "./fields.ts";
 import { incomingAuthSchema } from "./incoming-auth.ts";
-import {
-  codeModeSchema,
-  optimizerSchema,
-  rateLimitingSchema,
-  sessionStorageSchema,
-} from "./later.ts";
+import { codeModeSchema, optimizerSchema, sessionStorageSchema } from "./later.ts";
 import { limitsSchema } from "./limits.ts";
 import { telemetrySchema } from "./observability.ts";
 import { operationalSchema } from "./operational.ts";
+import { lockFileSchema, pinningSchema } from "./pinning.ts";
 import { outgoingAuthSchema } from "./outgoing-auth.ts";
+import { rateLimitingSchema } from "./rate-limiting.ts";
 import { adminSchema, serverSchema } from "./server.ts";
 
 /** Never handed on: they are about one hop, about this session, or credentials meant for the gateway. */
@@ -39,6 +36,8 @@ export const configSchema = z.strictObject({
   sessionStorage: sessionStorageSchema,
   telemetry: telemetrySchema,
   audit: auditSchema,
+  pinning: pinningSchema,
+  lockFile: lockFileSchema,
   metadata: ignored(z.record(z.string(), z.string()).optional(), "Labels of the gateway."),
   compositeTools: refused(z.array(compositeToolSchema).optional(), "Tools made of other tools."),
   compositeToolRefs: refused(
@@ -47,7 +46,7 @@ export const configSchema = z.strictObject({
   ),
   optimizer: refused(optimizerSchema.optional(), "Search over tools instead of a list of them."),
   codeMode: codeModeSchema,
-  rateLimiting: refused(rateLimitingSchema.optional(), "Limits per time."),
+  rateLimiting: rateLimitingSchema,
   passthroughHeaders: refused(
     z
       .array(

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { countField, durationField, ignored, nonEmptyText, refusing } from "./fields.ts";
+import { countField, durationField, ignored, refusing } from "./fields.ts";
 
 /** Where sessions are kept. Memory is what this version has. */
 export const sessionStorageSchema = z
@@ -40,23 +40,3 @@ export const codeModeSchema = ignored(
     .optional(),
   "Scripts over tools.",
 );
-
-const bucket = z.strictObject({
-  maxTokens: countField(1),
-  refillPeriod: durationField(),
-});
-
-/** Limits per time. */
-export const rateLimitingSchema = z.strictObject({
-  shared: bucket.optional(),
-  perUser: bucket.optional(),
-  tools: z
-    .array(
-      z.strictObject({
-        name: nonEmptyText(),
-        shared: bucket.optional(),
-        perUser: bucket.optional(),
-      }),
-    )
-    .optional(),
-});

@@ -24,6 +24,11 @@ export const limitsSchema = z
     maxConnections: countField(1)
       .optional()
       .describe("Client connections; default by the number of files the process may open."),
+    failedRequestsPerMinute: countField(1)
+      .default(3000)
+      .describe(
+        "Requests of one address that prove nothing or name no session; beyond them it gets 429 in place of 401 and 404.",
+      ),
     callsPerProcess: countField(1).default(256).describe("Calls in flight altogether."),
     callsPerSession: countField(1).default(16).describe("Calls in flight of one session."),
     callsPerBackend: countField(1).default(64).describe("Calls in flight at one backend."),

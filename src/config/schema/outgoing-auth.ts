@@ -1,12 +1,6 @@
 import { z } from "zod";
-import {
-  envNameField,
-  headerNameField,
-  headerValueField,
-  httpUrlField,
-  nonEmptyText,
-  refusing,
-} from "./fields.ts";
+import { refusing } from "./fields.ts";
+import { STRATEGY_FIELDS } from "./outgoing-strategies.ts";
 
 /** As the format names them; `checks/outgoing-auth.ts` asks that the chosen one has its fields. */
 const STRATEGY_TYPES = [
@@ -21,47 +15,38 @@ const STRATEGY_TYPES = [
   "client_credentials",
 ] as const;
 
-const REFUSED_TYPES = STRATEGY_TYPES.slice(2);
-
-const headerInjection = {
-  headerName: headerNameField().optional().describe("Name of the header to add."),
-  headerValue: headerValueField().optional().describe("Its value; a reference for secrets."),
-  headerValueEnv: envNameField().optional().describe("Variable that holds its value."),
-};
-
-const tokenExchange = z.strictObject({
-  tokenUrl: httpUrlField().describe("Token endpoint."),
-  clientId: nonEmptyText().optional().describe("Client id."),
-  clientSecret: nonEmptyText().optional().describe("Client secret, as a reference."),
-  clientSecretEnv: envNameField().optional().describe("Variable that holds the client secret."),
-  audience: nonEmptyText().optional().describe("Audience of the new token."),
-  scopes: z.array(nonEmptyText()).optional().describe("Scopes of the new token."),
-  subjectTokenType: nonEmptyText().optional().describe("Type of the token that is exchanged."),
-  subjectProviderName: nonEmptyText().optional().describe("Provider of that token."),
-});
-
-/** Of strategies that this version does not have, where only the presence of the block is asked for. */
-function looseBlock(description: string): z.ZodOptional<z.ZodRecord<z.ZodString, z.ZodUnknown>> {
-  return z.record(z.string(), z.unknown()).optional().describe(description);
-}
+const { headerInjection, tokenExchange, clientCredentials } = STRATEGY_FIELDS;
+const { upstreamInject, awsSts, xaa, oauth } = STRATEGY_FIELDS;
 
 const strategy = z.strictObject({
-  type: refusing(z.enum(STRATEGY_TYPES), REFUSED_TYPES, "How the gateway proves itself."),
+  type: refusing(z.enum(STRATEGY_TYPES), ["obo"], "How the gateway proves itself."),
   ...headerInjection,
+  ...clientCredentials,
+  ...upstreamInject,
+  ...awsSts,
+  ...oauth,
+  ...xaa,
+  ...tokenExchange,
   headerInjection: z
     .strictObject(headerInjection)
     .optional()
     .describe("The fields of `header_injection` as one block."),
-  tokenExchange: tokenExchange.optional().describe("Fields of `token_exchange`."),
-  upstreamInject: z
-    .strictObject({ providerName: nonEmptyText().describe("Name of the provider.") })
+  tokenExchange: z
+    .strictObject(tokenExchange)
     .optional()
-    .describe("Fields of `upstream_inject`."),
-  awsSts: looseBlock("Fields of `aws_sts`."),
-  obo: looseBlock("Fields of `obo`."),
-  xaa: looseBlock("Fields of `xaa`."),
-  oauth: looseBlock("Fields of `oauth`."),
-  clientCredentials: tokenExchange.optional().describe("Fields of `client_credentials`."),
+    .describe("The fields of `token_exchange` as one block."),
+  upstreamInject: z
+    .strictObject(upstreamInject)
+    .optional()
+    .describe("The fields of `upstream_inject` as one block."),
+  awsSts: z.strictObject(awsSts).optional().describe("The fields of `aws_sts` as one block."),
+  obo: z.record(z.string(), z.unknown()).optional().describe("Fields of `obo`."),
+  xaa: z.strictObject(xaa).optional().describe("The fields of `xaa` as one block."),
+  oauth: z.strictObject(oauth).optional().describe("The fields of `oauth` as one block."),
+  clientCredentials: z
+    .strictObject(clientCredentials)
+    .optional()
+    .describe("The fields of `client_credentials` as one block."),
 });
 
 /** How the gateway proves itself to backends. */

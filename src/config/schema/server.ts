@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { countField, ignored, nonEmptyText, refused, refusing } from "./fields.ts";
+import { countField, nonEmptyText, refused, refusing } from "./fields.ts";
 
 const HOST = /^(?:[A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]+(?:%[A-Za-z0-9]+)?\]?)$/;
 const ALLOWED_HOST = /^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/;
@@ -50,10 +50,12 @@ export const serverSchema = z
       "Certificate and key of the listener; put a TLS proxy in front instead.",
     ),
     trustProxy: refusing(z.boolean().optional(), [true], "Believe forwarding headers."),
-    stateKeys: ignored(
-      z.array(nonEmptyText()).optional(),
-      "Keys for what clients hold; each start makes its own.",
-    ),
+    stateKeys: z
+      .array(nonEmptyText())
+      .default([])
+      .describe(
+        "Secrets that seal what clients of MCP 2026-07-28 hold between two rounds of a request: the first one seals, all of them open. Several gateways behind one address need the same; without any, each start makes its own.",
+      ),
   })
   .refine(({ legacySse, path }) => !legacySse || !LEGACY_PATHS.has(path), {
     path: ["path"],

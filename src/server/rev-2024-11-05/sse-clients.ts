@@ -6,9 +6,11 @@ import { DEADLINES } from "../../lib/deadlines.ts";
 import { parseInbound, type MessageLimits } from "../../mcp/inbound-message.ts";
 import { formatSseEvent } from "../../mcp/sse.ts";
 import { readBody } from "../body.ts";
+import type { FailureLimiter } from "../failure-limiter.ts";
 import { refuse } from "../http-errors.ts";
 import { requireAcceptsEvents, requireJsonBody } from "../media-types.ts";
 import type { OpenStreams } from "../open-streams.ts";
+import { noteForeign } from "../rev-2025-11-25/sessions.ts";
 import { PipedSession, type ClientPipe, type PipedSessionOptions } from "../piped-session.ts";
 
 export interface SseClientsOptions extends Omit<PipedSessionOptions, "identity"> {
@@ -19,6 +21,8 @@ export interface SseClientsOptions extends Omit<PipedSessionOptions, "identity">
   readonly streamBufferBytes: number;
   /** A stream on which no session is asked for within this time is closed. Default 60 s. */
   readonly openingDeadlineMs?: number;
+  /** Counts requests that name no stream. */
+  readonly failures?: Pick<FailureLimiter, "judge"> | undefined;
   /** Makes the name of a stream, by which clients post to it. Default: a random UUID. */
   readonly mintId?: () => string;
 }
@@ -122,7 +126,8 @@ export class SseClients {
   }
 
   /** A foreign stream is answered for as an unknown one. */
-  #clientOf({ url = "" }: IncomingMessage, identity: Identity): SseClient {
+  #clientOf(request: IncomingMessage, identity: Identity): SseClient {
+    const { url = "" } = request;
     const query = url.indexOf("?");
     const id = query === -1 ? null : new URLSearchParams(url.slice(query)).get("sessionId");
     if (id === null || id === "") {
@@ -132,7 +137,11 @@ export class SseClients {
       );
     }
     const client = this.#clients.get(id);
-    if (client !== undefined && isSameIdentity(client.identity, identity)) return client;
+    if (client !== undefined && isSameIdentity(client.identity, identity)) {
+      client.session.identify(identity);
+      return client;
+    }
+    if (client !== undefined) noteForeign(this.#options.sessions, request, id, identity);
     throw new VmcpError(
       "session_not_found",
       `Session not found; open a new stream with GET ${SSE_PATH}`,

@@ -1,8 +1,8 @@
 import type { ServerResponse } from "node:http";
 import { VmcpError } from "../../domain/errors.ts";
-import { DEADLINES } from "../../lib/deadlines.ts";
-import { formatSseEvent } from "../../mcp/sse.ts";
+import { DEADLINES, type Deadline } from "../../lib/deadlines.ts";
 import type { OpenStreams } from "../open-streams.ts";
+import { EventBatch } from "./event-batch.ts";
 
 /** What one session's streams keep for a client that comes back. */
 export interface EventLogLimits {
@@ -32,10 +32,8 @@ export const EVENT_STREAM_HEADERS = {
   "x-accel-buffering": "no",
 } as const;
 
-/** Whether so much waits for a slow reader that no more should be added; a `drain` follows. */
-function isFull(response: ServerResponse, maxBytes: number): boolean {
-  return response.writableNeedDrain && response.writableLength > maxBytes;
-}
+/** More than this is not held back, however much more may come in the same moment. */
+const MAX_PENDING_BYTES = 65_536;
 
 export interface EventLogOptions {
   readonly streams: OpenStreams;
@@ -47,12 +45,19 @@ export interface EventLogOptions {
   readonly now?: () => number;
 }
 
-interface KeptEvent {
+interface KeptBatch {
   readonly stream: EventStream;
-  readonly number: number;
-  readonly bytes: Buffer;
+  readonly batch: EventBatch;
   readonly atMs: number;
 }
+
+/** The next look of a log at what it keeps. Apart from the log, so that whoever ends the wait need not hold the log. */
+interface Sweeping {
+  due?: Deadline;
+}
+
+/** Nobody tells a log that its session has ended, and a wait for each session of the last minutes adds up. */
+const COLLECTED_LOGS = new FinalizationRegistry<Sweeping>(({ due }) => due?.cancel());
 
 /**
  * The event streams of one session, and the last events on them, so that a stream that was cut can go on
@@ -66,15 +71,17 @@ export class EventLog {
   readonly #limits: EventLogLimits;
   readonly #now: () => number;
   readonly #streams = new Map<string, EventStream>();
-  readonly #kept: KeptEvent[] = [];
+  readonly #kept: KeptBatch[] = [];
+  #keptEvents = 0;
   #keptBytes = 0;
   #streamCount = 0;
-  #isSweepDue = false;
+  readonly #sweeping: Sweeping = {};
 
   constructor(options: EventLogOptions) {
     this.options = options;
     this.#limits = options.limits ?? DEFAULT_EVENT_LOG_LIMITS;
     this.#now = options.now ?? (() => performance.now());
+    COLLECTED_LOGS.register(this, this.#sweeping);
   }
 
   /** Begins a stream on that response: its head leaves now. */
@@ -92,16 +99,17 @@ export class EventLog {
    * this session never gave out, and where an event in between is no longer kept.
    */
   resume(lastEventId: string, response: ServerResponse): void {
-    this.#forgetOld();
+    this.#forgetOld(this.#now());
     const [, streamId, number] = EVENT_ID.exec(lastEventId) ?? [];
     const stream = streamId === undefined ? undefined : this.#streams.get(streamId);
+    stream?.flush();
     const after = Number(number);
     if (stream === undefined || after < stream.oldestResumable || after > stream.lastNumber) {
       throw new VmcpError("invalid_request", "No event of this session has that id, or no longer");
     }
     const missed = this.#kept
-      .filter((event) => event.stream === stream && event.number > after)
-      .map(({ bytes }) => bytes);
+      .filter((kept) => kept.stream === stream && kept.batch.lastNumber > after)
+      .map(({ batch }) => batch.after(after));
     stream.continueOn(response, missed);
   }
 
@@ -111,27 +119,28 @@ export class EventLog {
   }
 
   /** For streams only. */
-  keep(stream: EventStream, number: number, bytes: Buffer): void {
-    this.#kept.push({ stream, number, bytes, atMs: this.#now() });
-    this.#keptBytes += bytes.length;
-    this.#forgetOld();
+  keep(stream: EventStream, batch: EventBatch): void {
+    const atMs = this.#now();
+    this.#kept.push({ stream, batch, atMs });
+    this.#keptEvents += batch.count;
+    this.#keptBytes += batch.keptBytes;
+    this.#forgetOld(atMs);
     this.#sweepLater();
   }
 
   /** What nobody asks for is forgotten too. The wait must not keep the log, and with it a session that has ended. */
   #sweepLater(): void {
-    if (this.#isSweepDue || this.#kept.length === 0) return;
-    this.#isSweepDue = true;
+    if (this.#sweeping.due !== undefined || this.#kept.length === 0) return;
     const log = new WeakRef(this);
-    DEADLINES.add(this.#limits.ageMs, () => {
+    this.#sweeping.due = DEADLINES.add(this.#limits.ageMs, () => {
       const living = log.deref();
       if (living !== undefined) living.#sweep();
     });
   }
 
   #sweep(): void {
-    this.#isSweepDue = false;
-    this.#forgetOld();
+    delete this.#sweeping.due;
+    this.#forgetOld(this.#now());
     this.#sweepLater();
   }
 
@@ -142,21 +151,28 @@ export class EventLog {
     }
   }
 
-  #forgetOld(): void {
-    const { events, bytes, ageMs } = this.#limits;
-    const oldest = this.#now() - ageMs;
-    let count = 0;
-    for (const event of this.#kept) {
-      const isOver = this.#kept.length - count > events || this.#keptBytes > bytes;
-      if (!isOver && event.atMs >= oldest) break;
-      count += 1;
-      this.#keptBytes -= event.bytes.length;
-      event.stream.oldestResumable = event.number;
-      if (event.stream.isEnded && event.number === event.stream.lastNumber) {
-        this.#streams.delete(event.stream.id);
-      }
+  #forgetOld(nowMs: number): void {
+    const oldest = nowMs - this.#limits.ageMs;
+    let emptied = 0;
+    for (const kept of this.#kept) {
+      while (kept.batch.count > 0 && (this.#isOver || kept.atMs < oldest)) this.#forgetFirst(kept);
+      if (kept.batch.count > 0) break;
+      emptied += 1;
     }
-    this.#kept.splice(0, count);
+    if (emptied > 0) this.#kept.splice(0, emptied);
+  }
+
+  get #isOver(): boolean {
+    return this.#keptEvents > this.#limits.events || this.#keptBytes > this.#limits.bytes;
+  }
+
+  #forgetFirst({ stream, batch }: KeptBatch): void {
+    const { firstNumber, keptBytes } = batch;
+    batch.dropFirst();
+    this.#keptEvents -= 1;
+    this.#keptBytes -= keptBytes - batch.keptBytes;
+    stream.oldestResumable = firstNumber;
+    if (stream.isEnded && firstNumber === stream.lastNumber) this.#streams.delete(stream.id);
   }
 }
 
@@ -170,6 +186,8 @@ export interface StreamListener {
   readonly resumed: () => void;
 }
 
+const NOBODY: StreamListener = { drained() {}, cut() {}, resumed() {} };
+
 /** One stream of events towards a client, which may outlive the connection that carries it. */
 export class EventStream {
   readonly id: string;
@@ -178,8 +196,13 @@ export class EventStream {
   lastNumber = 0;
   isEnded = false;
   readonly #log: EventLog;
-  readonly #listener: StreamListener;
+  #listener: StreamListener;
   #response: ServerResponse | undefined;
+  /** What was written and has not left, because more may come in the same moment. */
+  #pending: Buffer[] = [];
+  #pendingBytes = 0;
+  /** What has to leave before the first event. */
+  #prefix = "";
 
   constructor(log: EventLog, id: string, listener: StreamListener) {
     this.#log = log;
@@ -194,19 +217,19 @@ export class EventStream {
 
   /** So much waits for a slow reader that what may be lost should not be added. */
   get isFull(): boolean {
-    return (
-      this.#response !== undefined && isFull(this.#response, this.#log.options.streamBufferBytes)
-    );
+    const response = this.#response;
+    if (response?.writableNeedDrain !== true) return false;
+    return response.writableLength + this.#pendingBytes > this.#log.options.streamBufferBytes;
   }
 
   /** For the log only. */
   begin(response: ServerResponse): void {
     this.#attach(response);
-    if (this.#log.options.isPriming) {
-      // An id without a message: from it the client can ask for a stream that was cut before its first event.
-      response.write(`id: ${this.id}-0\nretry: ${RETRY_MS}\ndata: \n\n`);
-    }
-    response.flushHeaders();
+    // An id without a message: from it the client can ask for a stream that was cut before its first event.
+    if (this.#log.options.isPriming)
+      this.#prefix = `id: ${this.id}-0\nretry: ${RETRY_MS}\ndata: \n\n`;
+    if (this.#prefix === "") response.flushHeaders();
+    else this.#flushSoon();
   }
 
   /** For the log only: what was missed comes first. An older connection that still stands is ended. */
@@ -220,26 +243,61 @@ export class EventStream {
     else this.#listener.resumed();
   }
 
-  /** Sends one message, or keeps it for a reader that may come back. False asks to wait for `drained`. */
+  /**
+   * Sends one message, or keeps it for a reader that may come back. What is written in one moment leaves in one
+   * piece at its end. False asks to wait for `drained`.
+   */
   write(message: Buffer): boolean {
     this.lastNumber += 1;
-    const bytes = formatSseEvent({ id: `${this.id}-${this.lastNumber}`, data: message });
-    this.#log.keep(this, this.lastNumber, bytes);
-    return this.#response?.write(bytes) ?? true;
+    this.#pending.push(message);
+    this.#pendingBytes += message.length;
+    if (this.#pendingBytes >= MAX_PENDING_BYTES) this.flush();
+    else if (this.#pending.length === 1) this.#flushSoon();
+    return this.#response?.writableNeedDrain !== true;
+  }
+
+  /** Sends at once what was written. */
+  flush(): void {
+    const bytes = this.#take();
+    if (bytes !== undefined) this.#response?.write(bytes);
   }
 
   /** As `end`, for a stream that its client wants to go on: where the gateway stops, it says when to come back. */
   endEarly(): void {
     const { isPriming, streams } = this.#log.options;
-    if (isPriming && streams.isStopping) this.#response?.write(`retry: ${comeBackMs()}\n\n`);
+    if (isPriming && streams.isStopping) {
+      this.flush();
+      this.#response?.write(`retry: ${comeBackMs()}\n\n`);
+    }
     this.end();
   }
 
   /** Nothing follows; what was sent can still be asked for again. */
   end(): void {
+    const bytes = this.#take();
     this.isEnded = true;
+    // The stream is known for as long as an event of it is kept: whoever made it, with all of its call, is not.
+    this.#listener = NOBODY;
     this.#log.ended(this);
-    this.#response?.end();
+    if (bytes === undefined) this.#response?.end();
+    else this.#response?.end(bytes);
+  }
+
+  #flushSoon(): void {
+    queueMicrotask(() => this.flush());
+  }
+
+  /** What has not left yet, which is kept from now on; undefined where that is nothing. */
+  #take(): Buffer | undefined {
+    const [prefix, messages] = [this.#prefix, this.#pending];
+    if (prefix === "" && messages.length === 0) return undefined;
+    const firstNumber = this.lastNumber - messages.length + 1;
+    const batch = new EventBatch(this.id, firstNumber, messages, prefix);
+    this.#prefix = "";
+    this.#pending = [];
+    this.#pendingBytes = 0;
+    if (messages.length > 0) this.#log.keep(this, batch);
+    return batch.bytes;
   }
 
   #attach(response: ServerResponse): void {

@@ -9,14 +9,15 @@ import {
   type InboundRequest,
   type MessageLimits,
 } from "../../mcp/inbound-message.ts";
-import { encodeResult } from "../../mcp/json-rpc.ts";
 import type { EdgeSession } from "../../session/edge-session.ts";
 import { AnswerWriter, type AnswerOptions } from "../answer-writer.ts";
 import { readBody } from "../body.ts";
 import { refuse } from "../http-errors.ts";
 import { serveBatch } from "../rev-2025-03-26/batch.ts";
-import { writeLoneAnswer } from "../lone-answer.ts";
+import { writeResult } from "../lone-answer.ts";
 import { requireAcceptsAnswer, requireAcceptsBoth, requireJsonBody } from "../media-types.ts";
+import { isStateless, namesStateless } from "../rev-2026-07-28/family.ts";
+import type { StatelessEdge } from "../rev-2026-07-28/stateless-edge.ts";
 import type { EventLog } from "./event-log.ts";
 import type { EventLogs } from "./event-logs.ts";
 import {
@@ -34,6 +35,8 @@ export interface PostOptions extends AnswerOptions {
   readonly maxRequestBytes: number;
   readonly messageLimits: MessageLimits;
   readonly eventLogs: EventLogs;
+  /** Who serves the messages of clients that know no sessions. */
+  readonly stateless: StatelessEdge;
 }
 
 /** Takes one message of a client: a request, a notification, or an answer to a backend's request. */
@@ -49,7 +52,12 @@ export async function handlePost(
     const body = await readBody(request, response, options.maxRequestBytes);
     const message = parseInbound(body, options.messageLimits);
     if (message.kind === "request" || message.kind === "invalid") idJson = message.idJson;
-    checkVersionHeader(request);
+    if (isStateless(request, message)) {
+      await options.stateless.serve(request, response, message, identity);
+      return;
+    }
+    // A client that opens a session after it asked for the other family may have its header still on.
+    if (!namesStateless(request)) checkVersionHeader(request);
     if (message.kind === "request" && isOpening(message, request)) {
       requireAcceptsAnswer(request);
       await initialize(message, response, identity, options);
@@ -86,7 +94,7 @@ function serve(
       const writer = new AnswerWriter(response, message.idJson, events, options);
       const reply = serveRequest(session, message, writer);
       if (reply.kind === "exchange") writer.follow(reply.exchange);
-      else writeLoneAnswer(response, reply.bytes);
+      else writeResult(response, reply.idJson, reply.result);
       return;
     }
     case "notification":
@@ -109,6 +117,8 @@ async function initialize(
 ): Promise<void> {
   const gone = new AbortController();
   response.on("close", () => {
+    // Every response closes in the end, and an error costs its stack: one is made only where it is needed.
+    if (response.writableEnded) return;
     gone.abort(new VmcpError("cancelled", "The client went away before its session was there"));
   });
   const { remoteAddress: address } = response.req.socket;
@@ -116,7 +126,7 @@ async function initialize(
   const session = await openSession(sessions, message, identity, opening);
   response.setHeader("mcp-session-id", session.id);
   const result = JSON.stringify(initializeResult(session, serverInfo));
-  writeLoneAnswer(response, encodeResult(message.idJson, result));
+  writeResult(response, message.idJson, result);
 }
 
 function accepted(response: ServerResponse): void {

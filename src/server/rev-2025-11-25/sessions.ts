@@ -24,6 +24,19 @@ export interface EdgeSessions {
   /** Waits for a session that is being made; rejects with `session_not_found` for any other. */
   whenReady(id: string): Promise<EdgeSession>;
   terminate(id: string): Promise<unknown>;
+  /** Calls the listener once for each session that was live, when it has ended. Default: nobody is told. */
+  onSessionClosed?(listener: (id: string) => void): Disposable;
+  /** Called when somebody asks for a session of somebody else. Must not throw. */
+  readonly onForeign?: (asked: ForeignRequest) => void;
+}
+
+/** A request for a session by somebody who does not own it. */
+interface ForeignRequest {
+  readonly method: string;
+  readonly address: string | undefined;
+  readonly sessionId: string;
+  /** Who asked. */
+  readonly identity: Identity;
 }
 
 export interface OpeningOptions {
@@ -81,17 +94,31 @@ export async function findSession(
 ): Promise<EdgeSession> {
   const id = sessionIdOf(request);
   const session = sessions.getMultiSession(id) ?? (await sessions.whenReady(id));
-  return checkOwner(session, identity);
+  if (isOwner(session, identity)) return session;
+  noteForeign(sessions, request, id, identity);
+  // Goes the way of an unknown one, so that the delay of the answer does not tell them apart either.
+  await sessions.whenReady(NO_SESSION_ID);
+  throw notFound();
 }
 
-/** As `findSession`, for sessions that are live already; undefined where one would have to wait. */
+/** As `findSession`, for sessions that are live already; undefined where one would have to wait, or it is foreign. */
 export function findLiveSession(
   sessions: EdgeSessions,
   request: IncomingMessage,
   identity: Identity,
 ): EdgeSession | undefined {
   const session = sessions.getMultiSession(sessionIdOf(request));
-  return session && checkOwner(session, identity);
+  return session !== undefined && isOwner(session, identity) ? session : undefined;
+}
+
+/** Tells whoever wants to know that a session was asked for by somebody who does not own it. */
+export function noteForeign(
+  { onForeign }: Pick<EdgeSessions, "onForeign">,
+  { method = "", socket }: IncomingMessage,
+  sessionId: string,
+  identity: Identity,
+): void {
+  onForeign?.({ method, address: socket.remoteAddress, sessionId, identity });
 }
 
 /** Throws `session_required` where the header is missing. */
@@ -126,11 +153,15 @@ export function asRefusal(error: unknown): unknown {
   return error instanceof VmcpError && LOST_SESSION_CODES.has(error.code) ? notFound() : error;
 }
 
-function checkOwner(session: EdgeSession, identity: Identity): EdgeSession {
-  if (!isSameIdentity(session.identity, identity)) throw notFound();
+/** The owner's proof may be another one than before, and is the one that counts from now on. */
+function isOwner(session: EdgeSession, identity: Identity): boolean {
+  if (!isSameIdentity(session.identity, identity)) return false;
   session.identify?.(identity);
-  return session;
+  return true;
 }
+
+/** No session has this id. */
+const NO_SESSION_ID = "00000000-0000-0000-0000-000000000000";
 
 function notFound(): VmcpError {
   return new VmcpError("session_not_found", SESSION_NOT_FOUND);

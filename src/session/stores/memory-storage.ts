@@ -14,9 +14,7 @@ export class MemoryStorage implements SessionStorage {
   async touch(id: string, atMs: number): Promise<SessionRecord | undefined> {
     const record = this.#open().get(id);
     if (record === undefined || record.updatedAtMs >= atMs) return record;
-    const touched = Object.freeze({ ...record, updatedAtMs: atMs });
-    this.#records.set(id, touched);
-    return touched;
+    return this.#keep(record, record.generation, atMs, record.metadata);
   }
 
   async insert(record: SessionRecord): Promise<boolean> {
@@ -68,8 +66,19 @@ export class MemoryStorage implements SessionStorage {
 
   /** Whoever stored a record keeps no way to change it. */
   #write(record: SessionRecord, generation: number): void {
-    const metadata = Object.freeze({ ...record.metadata });
-    this.#records.set(record.id, Object.freeze({ ...record, generation, metadata }));
+    this.#keep(record, generation, record.updatedAtMs, Object.freeze({ ...record.metadata }));
+  }
+
+  /** Spelled out and not spread: records made alike share a shape in V8, which would weigh more than they do. */
+  #keep(
+    { id, phase, createdAtMs }: SessionRecord,
+    generation: number,
+    updatedAtMs: number,
+    metadata: SessionRecord["metadata"],
+  ): SessionRecord {
+    const record = Object.freeze({ id, phase, generation, createdAtMs, updatedAtMs, metadata });
+    this.#records.set(id, record);
+    return record;
   }
 
   #open(): Map<string, SessionRecord> {

@@ -1,16 +1,26 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { expect, test } from "vitest";
+import { DEADLINES } from "../../../src/lib/deadlines.ts";
 import type { Gateway } from "../../support/gateway.ts";
 import { waitFor } from "../../support/quiescence.ts";
 import { openRawSession } from "../../support/raw-client.ts";
-import { toolCall } from "../protocol-backends.ts";
+import { startHttp, toolCall } from "../protocol-backends.ts";
 import { startFaultGateway, TRANSPORTS } from "./fault-backends.ts";
 
 /** Collects garbage now, whatever this process was started with. */
 function collectGarbage(): void {
   setFlagsFromString("--expose-gc");
   runInNewContext("gc")();
+}
+
+/** What waits for something that has been collected may end only then. */
+async function untilNothingWaits(): Promise<void> {
+  const isQuiet = (): boolean => {
+    collectGarbage();
+    return DEADLINES.size === 0;
+  };
+  await waitFor(isQuiet, { intervalMs: 100, what: "the end of every wait" });
 }
 
 /** The only live session, held by nothing here. */
@@ -44,3 +54,18 @@ test.for(TRANSPORTS)(
     );
   },
 );
+
+test("a session that has ended leaves no wait for the age of what its streams kept [I6]", async () => {
+  await using backend = await startHttp();
+  await using gateway = await startFaultGateway([backend.entry()]);
+  await gateway.vmcp.probed();
+  await untilNothingWaits();
+  const session = await openRawSession(gateway.url);
+  await session.post(toolCall(1, "nonce", { nonce: "n", ms: 10, steps: 3 }, "p"));
+  const waiting = DEADLINES.size;
+
+  await session.delete();
+
+  expect(waiting).toBeGreaterThan(0);
+  await untilNothingWaits();
+});

@@ -6,6 +6,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { createVmcp } from "../../../src/app/create-vmcp.ts";
 import { ConfigError } from "../../../src/config/problems.ts";
 import { CERTIFICATE } from "../../support/backend/certificate.ts";
+import { startStatelessBackend } from "../../support/backend/stateless-backend.ts";
 import { startHttpLedger } from "../../support/ledger-backend.ts";
 import { startStdioLedger, type LedgerChild } from "../../support/ledger-stdio.ts";
 import { openRawSession } from "../../support/raw-client.ts";
@@ -194,6 +195,27 @@ test("backends[].revision: is what the backend is offered", async () => {
     { params: { protocolVersion: "2025-11-25" } },
     { params: { protocolVersion: "2025-03-26" } },
   ]);
+});
+
+test("backends[].revision: 2026-07-28 asks for no session, where auto would ask whether it must", async () => {
+  await using backend = await startStatelessBackend({ servesSessions: true });
+  const asked: (readonly string[])[] = [];
+
+  for (const revision of ["2026-07-28", "2025-11-25", "auto"] as const) {
+    const before = backend.methods.length;
+    await using gateway = await startKnobs({
+      backends: [{ name: "b1", url: backend.url, revision }],
+    });
+    await gateway.vmcp.probed();
+    asked.push(backend.methods.slice(before, before + 2));
+  }
+
+  expect(asked.map(([first]) => first)).toEqual([
+    "server/discover",
+    "initialize",
+    "server/discover",
+  ]);
+  expect(asked[1]).toEqual(["initialize", "notifications/initialized"]);
 });
 
 test("backends[].maxConcurrentCalls: refuses what is more at this backend, and at no other", async () => {

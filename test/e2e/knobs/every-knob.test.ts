@@ -5,11 +5,7 @@ import { supportedFields } from "./schema-fields.ts";
 
 /** Fields that nothing can be shown of, by why that is so. */
 const WITHOUT_EFFECT: readonly (readonly [RegExp, string])[] = [
-  [/^incomingAuth\.(?:oidc|apiKey)\./, "the type that they belong to is refused"],
-  [
-    /^outgoingAuth\.(?:default|backends\.NAME)\.(?:tokenExchange|upstreamInject|awsSts|obo|xaa|oauth|clientCredentials)\b/,
-    "the type that they belong to is refused",
-  ],
+  [/^outgoingAuth\.(?:default|backends\.NAME)\.obo\b/, "the type that they belong to is refused"],
   [/^admin\./, "the only listener that can be configured is none"],
 ];
 

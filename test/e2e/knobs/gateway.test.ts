@@ -1,9 +1,12 @@
 import { expect, test } from "vitest";
 import { createVmcp } from "../../../src/app/create-vmcp.ts";
 import { ConfigError } from "../../../src/config/problems.ts";
+import { startStatelessBackend } from "../../support/backend/stateless-backend.ts";
+import type { Gateway } from "../../support/gateway.ts";
 import { startHttpLedger } from "../../support/ledger-backend.ts";
 import { freePort } from "../../support/npm-servers.ts";
 import { openRawSession, postMessage, sendRaw, startRaw } from "../../support/raw-client.ts";
+import { askStateless, resultOf } from "../../support/stateless-client.ts";
 import { callText, INITIALIZE, PATIENTLY, startKnobs, statusOf } from "./knob-gateway.ts";
 
 const UNREACHED = { backends: [{ name: "b1", url: "http://127.0.0.1:1/mcp" }] };
@@ -85,6 +88,24 @@ test("server.allowedOrigins: lets pages of that origin call and read the answer"
   expect(answered.headers["access-control-allow-origin"]).toBe(origin);
 });
 
+test("a page of a listed origin may send the headers of every tool", async () => {
+  const origin = "https://app.example";
+  await using open = await startKnobs({ ...UNREACHED, server: { allowedOrigins: [origin] } });
+
+  const preflight = await sendRaw(open.url, {
+    method: "OPTIONS",
+    headers: {
+      origin,
+      "access-control-request-method": "POST",
+      "access-control-request-headers": "mcp-method, mcp-param-region, x-other",
+    },
+  });
+
+  const allowed = preflight.headers["access-control-allow-headers"]?.split(", ");
+  expect(allowed).toEqual(expect.arrayContaining(["mcp-method", "mcp-param-region"]));
+  expect(allowed).not.toContain("x-other");
+});
+
 test("server.legacySse: opens /sse to clients that only know HTTP+SSE", async () => {
   await using plain = await startKnobs(UNREACHED);
   await using open = await startKnobs({ ...UNREACHED, server: { legacySse: true } });
@@ -97,6 +118,26 @@ test("server.legacySse: opens /sse to clients that only know HTTP+SSE", async ()
   expect(stream.status).toBe(200);
   await expect.poll(() => stream.events[0], PATIENTLY).toMatch(/^\/messages\?sessionId=/);
   stream.destroy();
+});
+
+test("server.stateKeys: let gateways with the same keys take up what one of them asked", async () => {
+  await using backend = await startStatelessBackend();
+  const backends = [{ name: "b", url: backend.url }];
+  const start = async (stateKeys: string[]): Promise<Gateway> =>
+    startKnobs({ backends, server: { stateKeys } });
+  await using asking = await start(["one"]);
+  await using same = await start(["two", "one"]);
+  await using other = await start([]);
+  const options = { capabilities: { elicitation: {} } };
+  const { requestState = "" } = await resultOf(asking.url, "tools/call", { name: "ask" }, options);
+  const inputResponses = { name: { action: "decline" } };
+  const retry = { name: "ask", requestState, inputResponses };
+
+  const taken = await askStateless(same.url, "tools/call", retry, options);
+  const refused = await askStateless(other.url, "tools/call", retry, options);
+
+  expect(taken).toMatchObject({ result: { resultType: "complete" } });
+  expect(refused).toMatchObject({ error: { code: -32_602 } });
 });
 
 test.for(["/sse", "/messages"])(

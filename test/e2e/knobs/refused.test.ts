@@ -39,18 +39,8 @@ test("there are fields with one value only", () => {
   expect(FIXED.map(({ path }) => path)).toContain("server.trustProxy");
 });
 
-const TOKEN = { tokenUrl: "https://idp.example/token", clientId: "c", clientSecretEnv: "SECRET" };
-
 /** Blocks of strategies that this version does not have, each complete. */
-const STRATEGIES = [
-  ["token_exchange", "tokenExchange", TOKEN],
-  ["upstream_inject", "upstreamInject", { providerName: "p" }],
-  ["aws_sts", "awsSts", {}],
-  ["obo", "obo", {}],
-  ["xaa", "xaa", {}],
-  ["oauth", "oauth", {}],
-  ["client_credentials", "clientCredentials", TOKEN],
-] as const;
+const STRATEGIES = [["obo", "obo", {}]] as const;
 
 test.for(STRATEGIES)(
   "the outgoing strategy %s is refused, with its block %s",
@@ -71,13 +61,16 @@ const KEY = { id: "k", subject: "s", sha256: "0".repeat(64) };
 test.for([
   ["oidc", { issuer: "https://idp.example", audience: "a" }],
   ["apiKey", { keys: [KEY] }],
-] as const)("the incoming type %s is refused, with its block", async ([block, fields]) => {
-  for (const type of [block, "anonymous"]) {
-    const incomingAuth = { type, [block]: fields };
+] as const)(
+  "the block of the incoming type %s is refused with another type",
+  async ([block, fields]) => {
+    const incomingAuth = { type: "anonymous", [block]: fields };
+
     const starting = createVmcpFrom({ backends: [BACKEND], incomingAuth });
+
     await expect(starting).rejects.toBeInstanceOf(ConfigError);
-  }
-});
+  },
+);
 
 test.for([{}, { enabled: true }, { host: "127.0.0.1" }, { port: 4484 }])(
   "the admin listener is refused unless it is off: %j",

@@ -1,6 +1,4 @@
-import { deviation, elsewhere, must, page, should, type Requirement } from "./requirement.ts";
-
-const OAUTH = "authorization (OAuth) is a part of its own: auth/incoming and auth/outgoing";
+import { deviation, must, page, should, type Requirement } from "./requirement.ts";
 
 /** Messages, life of a session, security. */
 export const BASE: readonly Requirement[] = [
@@ -44,15 +42,7 @@ export const BASE: readonly Requirement[] = [
       "both",
       "The dialects that are supported are documented.",
     ),
-    elsewhere(
-      OAUTH,
-      should(
-        "base-16",
-        "#auth",
-        "both",
-        "Over HTTP the authorization framework of MCP is followed.",
-      ),
-    ),
+    should("base-16", "#auth", "both", "Over HTTP the authorization framework of MCP is followed."),
     should(
       "base-17",
       "#auth",
@@ -171,18 +161,12 @@ export const BASE: readonly Requirement[] = [
       "What a client presents as its credentials is never passed on to a backend.",
     ),
     must("security-2", "#session-hijacking", "client", "Session ids cannot be guessed."),
-    elsewhere(
-      OAUTH,
-      must(
-        "security-3",
-        "#session-hijacking",
-        "client",
-        "A session id is not taken for a proof of identity.",
-      ),
+    must(
+      "security-3",
+      "#session-hijacking",
+      "client",
+      "A session id is not taken for a proof of identity.",
     ),
-    elsewhere(
-      OAUTH,
-      should("security-4", "#session-hijacking", "client", "A session is bound to who opened it."),
-    ),
+    should("security-4", "#session-hijacking", "client", "A session is bound to who opened it."),
   ),
 ];

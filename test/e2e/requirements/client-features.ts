@@ -1,4 +1,4 @@
-import { elsewhere, must, page, should, type Requirement } from "./requirement.ts";
+import { must, page, should, type Requirement } from "./requirement.ts";
 
 /** What backends ask of clients: sampling, elicitation, roots. */
 export const CLIENT_FEATURES: readonly Requirement[] = [
@@ -80,14 +80,11 @@ export const CLIENT_FEATURES: readonly Requirement[] = [
       "A request is tied to the client that it was sent to: nobody else can answer it.",
     ),
     must("elicitation-8", "#safe-url-handling", "backend", "The URL is never fetched."),
-    elsewhere(
-      "belongs to authorization (OAuth): auth/incoming",
-      must(
-        "elicitation-9",
-        "#statefulness",
-        "client",
-        "State is bound to a verified user, not to a session id.",
-      ),
+    must(
+      "elicitation-9",
+      "#statefulness",
+      "client",
+      "State is bound to a verified user, not to a session id.",
     ),
   ),
   ...page(

@@ -1,4 +1,4 @@
-import { deviation, elsewhere, must, page, should, type Requirement } from "./requirement.ts";
+import { deviation, must, page, should, type Requirement } from "./requirement.ts";
 
 /** How messages travel: stdio, streamable HTTP, and the transport that it replaced. */
 export const TRANSPORTS: readonly Requirement[] = [
@@ -33,10 +33,7 @@ export const TRANSPORTS: readonly Requirement[] = [
       "client",
       "A local server listens on loopback only.",
     ),
-    elsewhere(
-      "authorization (OAuth) is a part of its own: auth/incoming",
-      should("transport-10", "#security-warning", "client", "Connections are authenticated."),
-    ),
+    should("transport-10", "#security-warning", "client", "Connections are authenticated."),
     must(
       "transport-11",
       "#sending-messages-to-the-server",

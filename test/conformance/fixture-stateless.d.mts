@@ -1,0 +1,3 @@
+import type { FixtureBackend } from "./fixture-backend.mjs";
+
+export function startStatelessFixture(): Promise<FixtureBackend>;
