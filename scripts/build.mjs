@@ -1,4 +1,4 @@
-// Compiles src into dist. The new build takes the old one's place only when it is complete, so that a program that runs
+// Compiles src into dist and bundles the command line. The new build takes the old one's place only when it is complete, so that a program that runs
 // from dist never meets half of one, and nothing of an older build stays behind.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -21,6 +21,9 @@ async function build() {
   if (!ensureInstalled()) return 1;
   try {
     if ((await compile()) !== 0) return 1;
+    // Loaded here, because what it needs may just have been installed.
+    const { bundle } = await import("./bundle.mjs");
+    await bundle(FRESH);
     makeExecutable();
     replaceDist();
     return 0;

@@ -51,7 +51,6 @@ export async function assembleBackend(
   const options = await toBackendOptions(config, parts);
   const { credentials } = options;
   const isPerUser = credentials?.isPerUser === true;
-  parts.catalogues.setPerUser(config.name, isPerUser);
   const connector: BackendConnector =
     config.isolation === "request"
       ? createRequestScopedConnector(options)

@@ -90,7 +90,7 @@ async function makeAll(
   kept: ReadonlyMap<BackendName, GenerationBackend>,
   make: MakeBackend,
 ): Promise<readonly GenerationBackend[]> {
-  return Promise.all(
+  const outcomes = await Promise.allSettled(
     configs.map(async (config) => {
       const backend = kept.get(config.name);
       if (backend !== undefined) return { ...backend, config };
@@ -98,7 +98,23 @@ async function makeAll(
       return { config, trust, ...(await make(config)) };
     }),
   );
+  const backends = outcomes.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));
+  const failed = outcomes.find((each) => each.status === "rejected");
+  if (failed === undefined) return backends;
+  await closeBackends(backends.filter(({ config }) => !kept.has(config.name)));
+  throw failed.reason;
 }
+
+/** Breaks their sockets, and ends what proves requests to them. */
+export async function closeBackends(backends: readonly GenerationBackend[]): Promise<void> {
+  await Promise.allSettled(
+    backends.flatMap(({ http, assembled: { credentials } }) =>
+      [http, credentials ?? NOTHING].map(async (each) => each[Symbol.asyncDispose]()),
+    ),
+  );
+}
+
+const NOTHING: AsyncDisposable = { async [Symbol.asyncDispose]() {} };
 
 async function trustOf(config: BackendConfig): Promise<string> {
   if (config.transport === "stdio" || config.caBundlePath === undefined) return "";

@@ -59,6 +59,16 @@ test("a generation that cannot be made leaves the one before, and the next chang
   expect(generations.current.number).toBe(2);
 });
 
+test("what was made for a generation that cannot be made is closed again", async () => {
+  const { generations, closed } = await start(configOf("a"));
+
+  await expect(generations.change(configOf("a", "b", "bad", "c"), nothing)).rejects.toThrow(
+    "cannot be made",
+  );
+
+  expect(closed.toSorted()).toEqual(["b", "c"]);
+});
+
 test("the sockets of a backend that is gone are closed once nobody uses it, and others are not", async () => {
   const { generations, closed } = await start(configOf("a", "b"));
   let leave = (): void => {};

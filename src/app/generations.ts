@@ -3,6 +3,7 @@ import type { VmcpConfig } from "../config/vmcp-config.ts";
 import { VmcpError } from "../domain/errors.ts";
 import {
   backendsGone,
+  closeBackends,
   firstGeneration,
   nextGeneration,
   planFrom,
@@ -60,7 +61,7 @@ export class Generations implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
     await Promise.allSettled([this.#turn]);
-    await closeSockets(this.#current.backends);
+    await closeBackends(this.#current.backends);
     await Promise.allSettled(this.#retiring);
   }
 
@@ -75,6 +76,7 @@ export class Generations implements AsyncDisposable {
     if (plan.changes.every(({ kind }) => kind === "needs_restart")) return plan;
     const running = this.#current;
     const generation = await nextGeneration(running, plan, this.#make);
+    if (this.#isClosed) await closeBackends(backendsGone(generation, running));
     this.#refuseWhenClosed();
     this.#current = generation;
     this.#retire(install(generation, plan, running), backendsGone(running, generation));
@@ -102,15 +104,5 @@ async function closeWhenUnused(
   gone: readonly GenerationBackend[],
 ): Promise<void> {
   await Promise.allSettled([unused]);
-  await closeSockets(gone);
+  await closeBackends(gone);
 }
-
-async function closeSockets(backends: readonly GenerationBackend[]): Promise<void> {
-  await Promise.allSettled(
-    backends.flatMap(({ http, assembled: { credentials } }) =>
-      [http, credentials ?? NOTHING].map(async (each) => each[Symbol.asyncDispose]()),
-    ),
-  );
-}
-
-const NOTHING: AsyncDisposable = { async [Symbol.asyncDispose]() {} };

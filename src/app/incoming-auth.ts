@@ -12,6 +12,7 @@ import {
   resourceMetadata,
 } from "../auth/incoming/protected-resource.ts";
 import { ToolScopes } from "../auth/incoming/tool-scopes.ts";
+import { isLoopbackHost } from "../config/addresses.ts";
 import type { IncomingAuthConfig, OidcConfig, VmcpConfig } from "../config/vmcp-config.ts";
 import { messageOf, VmcpError } from "../domain/errors.ts";
 import type { Identity } from "../domain/identity.ts";
@@ -45,6 +46,8 @@ export class IncomingAuth implements Authenticator, ScopeRules, AsyncDisposable 
   readonly #logger: Logger;
   readonly #name: string;
   readonly #path: string;
+  /** Where is listened until the end, whatever another configuration says. */
+  readonly #host: string;
   #installed: Installed;
   /** The endpoint as it is listened on; none before that. */
   #url: string | undefined;
@@ -53,6 +56,7 @@ export class IncomingAuth implements Authenticator, ScopeRules, AsyncDisposable 
     this.#logger = logger;
     this.#name = config.name;
     this.#path = config.server.path;
+    this.#host = config.server.host;
     const none = { type: "anonymous", isClientBound: false, toolScopes: {} } as const;
     this.#installed = this.#make(none, undefined, ANONYMOUS_AUTH);
   }
@@ -66,7 +70,11 @@ export class IncomingAuth implements Authenticator, ScopeRules, AsyncDisposable 
   }
 
   /** Makes another configuration ready. Rejects as `create` does, and nothing has changed then. */
-  async prepare({ incomingAuth: config }: Pick<VmcpConfig, "incomingAuth">): Promise<PreparedAuth> {
+  async prepare({
+    incomingAuth: config,
+    server: { host },
+  }: Pick<VmcpConfig, "incomingAuth" | "server">): Promise<PreparedAuth> {
+    this.#refuseStrangers(config, host);
     const trust = config.type === "oidc" ? await readTrust(config.oidc) : undefined;
     const clients = await this.#clientsOf(config, trust);
     return { install: () => this.#install(this.#make(config, trust, clients)) };
@@ -102,6 +110,16 @@ export class IncomingAuth implements Authenticator, ScopeRules, AsyncDisposable 
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#installed.clients[Symbol.asyncDispose]();
+  }
+
+  /** A configuration is checked against the address that it names itself, and that one waits for a restart. */
+  #refuseStrangers({ type }: IncomingAuthConfig, host: string): void {
+    const isStillOpen = !isLoopbackHost(this.#host) && isLoopbackHost(host);
+    if (!isStillOpen || type === "oidc" || type === "apiKey") return;
+    throw new VmcpError(
+      "invalid_config",
+      `incomingAuth.type ${type} asks nobody for a proof, and the gateway listens on ${this.#host} until it is restarted: restart it with this configuration`,
+    );
   }
 
   #install(next: Installed): void {

@@ -151,6 +151,7 @@ export class Vmcp implements AsyncDisposable {
     this.#audit = audit;
     this.#incoming = incoming;
     this.#outgoing = outgoing;
+    notePerUser(catalogues, generations.current.backends);
     monitor.replaceBackends(generations.current.backends.map(({ assembled }) => assembled.probed));
     this.#host = this.#createHost(logger);
     this.#shutdown = this.#createShutdown(logger);
@@ -338,6 +339,7 @@ export class Vmcp implements AsyncDisposable {
   async #install({ config, backends, lock }: Generation, admission: AdmissionRules): Promise<void> {
     const assembled = backends.map((backend) => backend.assembled);
     for (const backend of backends) adjustTimeouts(backend);
+    notePerUser(this.#catalogues, backends);
     this.#monitor.replaceBackends(assembled.map(({ probed }) => probed));
     await Promise.all([
       this.#factory.reconfigure(
@@ -483,6 +485,13 @@ export class Vmcp implements AsyncDisposable {
 }
 
 const SALT_BYTES = 16;
+
+/** As it is in force: lists of a backend that knows its users stay theirs while another configuration is being made. */
+function notePerUser(catalogues: Catalogues, backends: readonly GenerationBackend[]): void {
+  for (const { config, assembled } of backends) {
+    catalogues.setPerUser(config.name, assembled.credentials?.isPerUser === true);
+  }
+}
 
 function adjustTimeouts({ assembled, config }: GenerationBackend): void {
   const { startMs, callMs, toolsMs, callMaxMs, clientAnswerMs } = config.timeouts;

@@ -5,10 +5,11 @@ import type { JsonRpcMessage } from "../mcp/json-rpc.ts";
 import { createAsk, type Ask } from "./ask.ts";
 import { fetchCapabilities } from "./capability-lists.ts";
 import type { BackendSettings } from "./options.ts";
+import { MAX_DISCOVERIES } from "./stateless/discover.ts";
 import type { BackendConnection, Channel, ConnectionListener } from "./ports.ts";
 
-/** The greeting itself was one question. */
-const ASKED_BEFORE = 1;
+/** The greeting itself was one question, after those about revisions. */
+const ASKED_BEFORE = MAX_DISCOVERIES + 1;
 
 /** A channel whose backend has been greeted: the connection that a session holds. */
 export class Connection implements BackendConnection {

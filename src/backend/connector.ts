@@ -68,7 +68,10 @@ export function toTransports(settings: BackendSettings): Transports {
       return new Transports(toSseOpener(settings, toEndpoint(settings)));
     case "auto": {
       const endpoint = toEndpoint(settings);
-      const [http, sse] = [toHttpOpener(settings, endpoint), toSseOpener(settings, endpoint)];
+      const http = toHttpOpener(settings, endpoint);
+      // The older transport has nothing but sessions.
+      if (settings.revision === STATELESS_REVISION) return new Transports(http);
+      const sse = toSseOpener(settings, endpoint);
       return SSE_PATH.test(endpoint.url.pathname)
         ? new Transports(sse, http)
         : new Transports(http, sse);

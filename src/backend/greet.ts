@@ -9,7 +9,7 @@ import { backendError } from "./node-errors.ts";
 import type { BackendSettings } from "./options.ts";
 import type { BackendConnection, Channel, ClientProfile, ConnectionListener } from "./ports.ts";
 import type { JsonRpcMessage } from "../mcp/json-rpc.ts";
-import { discover, type Discovery } from "./stateless/discover.ts";
+import { discover, MAX_DISCOVERIES, type Discovery } from "./stateless/discover.ts";
 import { StatelessConnection } from "./stateless/stateless-connection.ts";
 import { StatelessWire } from "./stateless/stateless-wire.ts";
 
@@ -72,7 +72,7 @@ export async function greet(
   const opened =
     channel.standalone === "stdio" && found.family === "unclear"
       ? await greetUnlessEnded(parts, found.error, signal)
-      : await greetBySession(parts, signal);
+      : await greetBySession(parts, signal, MAX_DISCOVERIES);
   if (opened !== undefined) settings.spoken.confirm("sessionful");
   return opened;
 }
@@ -91,16 +91,17 @@ async function greetUnlessEnded(
 ): Promise<Opened | undefined> {
   if (unclear.code !== "backend_timeout") return undefined;
   try {
-    return await greetBySession(parts, signal);
+    return await greetBySession(parts, signal, MAX_DISCOVERIES);
   } catch (thrown) {
     if (!signal.aborted && VmcpError.from(thrown).code === "backend_closed") return undefined;
     throw thrown;
   }
 }
 
-async function greetBySession(parts: GreetParts, signal: AbortSignal): Promise<Opened> {
+/** `asked` is how many questions the channel may have carried before: a late answer must not pass for this one. */
+async function greetBySession(parts: GreetParts, signal: AbortSignal, asked = 0): Promise<Opened> {
   const { channel, held, settings, client, knownCapabilities } = parts;
-  const ask = createAsk(channel, (message) => held.unsolicited(message));
+  const ask = createAsk(channel, (message) => held.unsolicited(message), asked);
   const greeting = sameAsBefore(settings, await shakeHands(channel, ask, settings, client, signal));
   const connection = new Connection(channel, held, greeting, settings);
   const capabilities = knownCapabilities ?? (await connection.listCapabilities(signal));
@@ -123,7 +124,7 @@ async function openStateless(
   greeting: BackendGreeting,
   signal: AbortSignal,
 ): Promise<Opened> {
-  const ask = createAsk(wire, () => {});
+  const ask = createAsk(wire, () => {}, MAX_DISCOVERIES);
   const connection = new StatelessConnection({ channel, wire, ask, greeting, settings, listener });
   held.divert({
     unsolicited: (message) => connection.receive(message),

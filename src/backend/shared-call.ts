@@ -1,10 +1,11 @@
 import type { VmcpError } from "../domain/errors.ts";
-import type { AnswerSink, BackendMessage, Exchange, OutboundRequest } from "../mcp/exchange.ts";
+import type { AnswerSink, BackendMessage, Exchange } from "../mcp/exchange.ts";
 import type { RequestId } from "../mcp/json-rpc.ts";
 import { CallClock, type ClockExpiry } from "./call-clock.ts";
 import { expiryError, notExecuted } from "./failures.ts";
 import { backendError } from "./node-errors.ts";
 import type { BackendSettings } from "./options.ts";
+import type { ChannelRequest } from "./ports.ts";
 import { faultOfAnswer } from "./read-messages.ts";
 
 /** What a call needs of those that it shares its connection with. */
@@ -23,12 +24,12 @@ const GREETINGS: ReadonlySet<string> = new Set(["initialize", "server/discover"]
 export class SharedCall implements Exchange {
   readonly clock: CallClock;
   readonly #table: CallTable;
-  readonly #request: OutboundRequest;
+  readonly #request: ChannelRequest;
   readonly #sink: AnswerSink;
   #isOver = false;
   #isWritten = false;
 
-  constructor(table: CallTable, request: OutboundRequest, sink: AnswerSink) {
+  constructor(table: CallTable, request: ChannelRequest, sink: AnswerSink) {
     this.#table = table;
     this.#request = request;
     this.#sink = sink;
@@ -47,6 +48,11 @@ export class SharedCall implements Exchange {
 
   get bytes(): Buffer {
     return this.#request.bytes;
+  }
+
+  /** Whether the backend has no way to ask the client anything during the call, whatever it sends. */
+  get isStandalone(): boolean {
+    return this.#request.standalone !== undefined;
   }
 
   get isOver(): boolean {

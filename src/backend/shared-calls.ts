@@ -1,9 +1,10 @@
 import type { VmcpError } from "../domain/errors.ts";
-import type { AnswerSink, BackendMessage, OutboundRequest } from "../mcp/exchange.ts";
+import type { AnswerSink, BackendMessage } from "../mcp/exchange.ts";
 import type { RequestId } from "../mcp/json-rpc.ts";
 import { ClientWaits } from "./client-waits.ts";
 import { backendError } from "./node-errors.ts";
 import type { BackendSettings } from "./options.ts";
+import type { ChannelRequest } from "./ports.ts";
 import { readMessages } from "./read-messages.ts";
 import { SharedCall, type CallTable } from "./shared-call.ts";
 
@@ -53,7 +54,7 @@ export class SharedCalls implements CallTable {
     });
   }
 
-  add(request: OutboundRequest, sink: AnswerSink): SharedCall {
+  add(request: ChannelRequest, sink: AnswerSink): SharedCall {
     const call = new SharedCall(this, request, sink);
     this.#calls.set(request.id, call);
     return call;
@@ -132,6 +133,7 @@ export class SharedCalls implements CallTable {
   }
 
   #clocks(): readonly SharedCall["clock"][] {
-    return [...this.#calls.values()].map(({ clock }) => clock);
+    const calls = [...this.#calls.values()];
+    return calls.filter(({ isStandalone }) => !isStandalone).map(({ clock }) => clock);
   }
 }

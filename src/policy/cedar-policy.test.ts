@@ -334,13 +334,28 @@ describe("arguments", () => {
     ["context.arg_nothing_present", { nothing: null }, true],
     ["context has arg_list", { list: [1] }, false],
     ["context.arg_list_present", { list: [1], list_present: false }, true],
-    ["context has arg_n", { n: 2 ** 53 }, false],
-    ["context has arg_n", { n: 1e300 }, false],
+    ["context has arg_n", { n: 2 ** 53 }, true],
+    ["context has arg_n", { n: 1e300 }, true],
+    ["context.arg_n > 0", { n: 2 ** 53 }, false],
+    ["context.arg_n == 1", { n: 1.00001 }, false],
   ])("are seen as %s for %j", ([condition, args, expected]) => {
     const policy = policyOf([`permit(principal, action, resource) when { ${condition} };`]);
 
     expect(allows(policy, ALICE, tool("t"), args)).toBe(expected);
   });
+
+  test.for([101, 2 ** 53, 1e300, 100.00001, 1_000_000.5])(
+    "do not escape a limit by being as large or as fine as %d",
+    (n) => {
+      const policy = policyOf([
+        "permit(principal, action, resource);",
+        "forbid(principal, action, resource) when { context has arg_n && context.arg_n > 100 };",
+      ]);
+
+      expect(allows(policy, ALICE, tool("t"), { n })).toBe(false);
+      expect(allows(policy, ALICE, tool("t"), { n: 100 })).toBe(true);
+    },
+  );
 
   test("are not what a resource is read with", () => {
     const policy = policyOf(["permit(principal, action, resource) when { context has arg_x };"]);

@@ -14,10 +14,13 @@ const ESCAPES: ReadonlySet<string> = new Set(["__entity", "__extn", "__expr"]);
 const DECIMAL_DIGITS = 4;
 const MAX_DECIMAL = 900_000_000_000_000;
 
+/** Were it left out, a limit that asks whether there is a number before it compares would not hold for this one. */
+const NO_NUMBER: CedarValue = {};
+
 /**
- * A JSON value as Cedar has it: whole numbers are longs, others decimals, lists sets and objects records. Undefined for
- * what Cedar cannot say exactly, such as `null` and numbers beyond 2^53: it is as if it were not there, and a policy
- * that asks for it does not permit.
+ * A JSON value as Cedar has it: whole numbers are longs, others decimals, lists sets and objects records. A number that
+ * Cedar cannot say exactly is there and is no number: what compares it fails, and a policy that fails denies. Undefined
+ * for what else Cedar cannot say, such as `null`: it is as if it were not there.
  */
 function toCedarValue(value: JsonValue | undefined, depth = 0): CedarValue | undefined {
   if (typeof value === "string" || typeof value === "boolean") return value;
@@ -46,11 +49,11 @@ function toRecord(value: JsonObject, depth: number): CedarValue | undefined {
   );
 }
 
-function toCedarNumber(value: number): CedarValue | undefined {
+function toCedarNumber(value: number): CedarValue {
   if (Number.isSafeInteger(value)) return value;
   const text = value.toFixed(DECIMAL_DIGITS);
   const isExact = Math.abs(value) <= MAX_DECIMAL && Number(text) === value;
-  return isExact ? { __extn: { fn: "decimal", arg: text } } : undefined;
+  return isExact ? { __extn: { fn: "decimal", arg: text } } : NO_NUMBER;
 }
 
 /** Attributes under their names; those that Cedar cannot say are left out, and of one name the last counts. */

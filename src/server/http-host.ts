@@ -396,12 +396,17 @@ export class HttpHost implements AsyncDisposable {
   }
 
   /** What ends something, or only looks, is served however short memory is. */
-  #shed({ method, url }: IncomingMessage): void {
-    const isStream = method === "GET" && (url === this.#options.path || url === SSE_PATH);
-    if (method !== "POST" && !isStream) return;
+  #shed(request: IncomingMessage): void {
+    const { method } = request;
+    if (method !== "POST" && !(method === "GET" && this.#isStreamPath(pathOf(request)))) return;
     throw new VmcpError("overloaded", "The gateway is short of memory; try again", {
       retryAfterSeconds: SHED_RETRY_SECONDS,
     });
+  }
+
+  #isStreamPath(path: string): boolean {
+    const endpoint = this.#options.path;
+    return path === endpoint || path === SSE_PATH || isNamedPath(path, endpoint);
   }
 
   #readiness(): JsonObject {
@@ -428,16 +433,21 @@ export class HttpHost implements AsyncDisposable {
   }
 
   #methodsAt(path: string): ReadonlyMap<string, Handler> | undefined {
-    const methods = this.#openRoutes.get(path) ?? this.#routes.get(path);
+    const methods = this.#openRoutes.get(path) ?? this.#guardedAt(path);
     if (methods !== undefined) return methods;
-    if (isNamedPath(path, this.#options.path)) return this.#routes.get(this.#options.path);
     const document = path.startsWith(WELL_KNOWN) ? this.#authenticator.wellKnown(path) : undefined;
     return document && page(() => document);
   }
 
-  /** What is served to whoever asks: whether we live, and how to prove oneself. */
+  #guardedAt(path: string): ReadonlyMap<string, Handler> | undefined {
+    const isNamed = isNamedPath(path, this.#options.path);
+    return this.#routes.get(isNamed ? this.#options.path : path);
+  }
+
+  /** What is served to whoever asks: whether we live, and how to prove oneself. The endpoint may be anywhere. */
   #isOpen(path: string): boolean {
-    return this.#openRoutes.has(path) || path.startsWith(WELL_KNOWN);
+    if (this.#openRoutes.has(path)) return true;
+    return path.startsWith(WELL_KNOWN) && this.#guardedAt(path) === undefined;
   }
 
   /** Cross-origin headers go to listed origins only; true if the request was a preflight and is answered. */

@@ -181,17 +181,21 @@ describe("a host whose memory is nearly full", () => {
   };
   const STREAM = { headers: { ...SESSION_HEADERS, accept: "text/event-stream" } };
 
-  test("refuses what is new and says when to come back [L14]", async () => {
-    await using host = await startHost({ pressure: { level: () => "shedding" } });
+  test.for(["", "?from=here", "/s/mine"])(
+    "refuses what is new at the endpoint%s and says when to come back [L14]",
+    async (below) => {
+      await using host = await startHost({ pressure: { level: () => "shedding" } });
+      const url = `${host.url}${below}`;
 
-    const answers = [await sendRaw(host.url, CALL), await sendRaw(host.url, STREAM)];
+      const answers = [await sendRaw(url, CALL), await sendRaw(url, STREAM)];
 
-    for (const { status, headers, text } of answers) {
-      expect(status).toBe(503);
-      expect(headers["retry-after"]).toBe("5");
-      expect(JSON.parse(text)).toMatchObject({ error: { code: 503 } });
-    }
-  });
+      for (const { status, headers, text } of answers) {
+        expect(status).toBe(503);
+        expect(headers["retry-after"]).toBe("5");
+        expect(JSON.parse(text)).toMatchObject({ error: { code: 503 } });
+      }
+    },
+  );
 
   test("still tells how it is, and still ends sessions", async () => {
     await using host = await startHost({ pressure: { level: () => "critical" } });

@@ -33,6 +33,13 @@ test("lists that have outlived the time their backend gave are shown once more a
   await expect.poll(list).toContain('"new"');
 });
 
+test("lists of no backend at all are not to be kept", async () => {
+  const session = await openSession([]);
+  onTestFinished(async () => session.close());
+
+  expect(session.cacheHint()).toMatchObject({ ttlMs: 0 });
+});
+
 test.for([undefined, 0, 30_000])(
   "lists are not fetched again for being shown while they are good (%s ms)",
   async (ttlMs) => {

@@ -151,8 +151,9 @@ export class SessionLists implements ToolSource {
     const isPublic =
       this.#host.identity.kind === "anonymous" &&
       said.every((capabilities) => capabilities?.cacheScope === "public");
+    const shortest = ttls.length === 0 ? 0 : Math.min(...ttls);
     return {
-      ttlMs: Math.max(0, Math.floor(Math.min(...ttls))),
+      ttlMs: Math.max(0, Math.floor(shortest)),
       cacheScope: isPublic ? "public" : "private",
     };
   }

@@ -3,7 +3,7 @@ import { auditFile, readAudit } from "../support/audit-records.ts";
 import { IdentityProvider } from "../support/identity-provider.ts";
 import { closingAgent, statusOver } from "./auth-incoming-target.ts";
 import { openRawSession, postMessage, sendRaw, type RawAnswer } from "../support/raw-client.ts";
-import { callText, INITIALIZE } from "./knobs/knob-gateway.ts";
+import { callText, INITIALIZE, startKnobs } from "./knobs/knob-gateway.ts";
 import { AUDIENCE, bearer, oidcFor, rightClaims, startAuthRig } from "./auth-incoming-rig.ts";
 
 const LIST = { jsonrpc: "2.0", id: 7, method: "tools/list" };
@@ -20,7 +20,7 @@ const STREAM = { accept: "text/event-stream" };
 // [spec:elicitation-9] [spec:security-3] [spec:security-4]
 describe("the session of somebody else answers to the byte as one that does not exist", () => {
   test.for([
-    ["POST [auth A1]", async (url, headers) => postMessage(url, LIST, headers)],
+    ["POST [A8] [auth A1]", async (url, headers) => postMessage(url, LIST, headers)],
     ["DELETE [auth A2]", async (url, headers) => sendRaw(url, { method: "DELETE", headers })],
     ["GET [auth A3]", async (url, headers) => sendRaw(url, { headers: { ...headers, ...STREAM } })],
     [
@@ -200,3 +200,26 @@ test("one identity has no more sessions than maxSessionsPerIdentity, and takes n
 
   expect([eleventh.status, others.status]).toEqual([503, 200]);
 });
+
+test.for(["anonymous", "local"] as const)(
+  "going over to %s clients is refused while other machines reach the gateway",
+  async (type) => {
+    const backends = [{ name: "b1", url: "http://127.0.0.1:1/mcp" }];
+    const keys = [{ id: "k", sha256: "0".repeat(64), subject: "alice" }];
+    await using gateway = await startKnobs({
+      backends,
+      incomingAuth: { type: "apiKey", apiKey: { keys } },
+      server: { host: "0.0.0.0" },
+    });
+    const url = gateway.url.replace("0.0.0.0", "127.0.0.1");
+
+    const reloading = gateway.vmcp.reload({
+      backends,
+      incomingAuth: { type },
+      server: { host: "127.0.0.1", port: 0 },
+    });
+
+    await expect(reloading).rejects.toMatchObject({ code: "invalid_config" });
+    expect(await postMessage(url, INITIALIZE)).toMatchObject({ status: 401 });
+  },
+);

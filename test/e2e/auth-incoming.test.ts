@@ -68,6 +68,17 @@ describe("without a token", () => {
     expect(statuses.filter((status) => ![400, 401, 404, 405].includes(status))).toEqual([]);
   });
 
+  test("nothing is served at an endpoint below the well-known paths either [auth A26]", async () => {
+    const path = "/.well-known/mcp";
+    const { gateway } = await startAuthRig({ config: { server: { path } } });
+
+    const statuses = await Promise.all(
+      [path, `${path}/s/name`].map(async (each) => sendTarget(gateway.url, "POST", each)),
+    );
+
+    expect(statuses).toEqual([401, 401]);
+  });
+
   test.for(OPEN_PATHS)("%s is served to everybody", async (path) => {
     const { gateway } = await startAuthRig();
     await gateway.vmcp.probed();

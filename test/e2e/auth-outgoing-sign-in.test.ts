@@ -201,6 +201,32 @@ describe("a backend that users sign in to", () => {
     ]);
   });
 
+  test("has its user sent for more by one link, however often more is needed", async () => {
+    await using server = await AuthorizationServer.start();
+    await using backend = await startHttpLedger();
+    server.protect(backend);
+    await using gateway = await startGateway(configOf(backend));
+    const session = await openSession(gateway.vmcp, ALICE);
+    await browse(linkOf(session));
+    await ready(session);
+    let scope = "admin";
+    backend.interceptWith((_request, _body, response) => {
+      const challenge = `Bearer error="insufficient_scope", scope="${scope}"`;
+      response.writeHead(403, { "www-authenticate": challenge }).end();
+      return true;
+    });
+    // A call fails with nothing else.
+    const link = async (): Promise<unknown> =>
+      session.callTool("echo", {}).catch((error: unknown) => linkIn((error as VmcpError).data));
+
+    const links = [await link(), await link()];
+    scope = "admin owner";
+    links.push(await link());
+
+    expect(links[1]).toBe(links[0]);
+    expect(links[2]).not.toBe(links[0]);
+  });
+
   test("has its tokens renewed ahead of their end, and again where they are refused [rfc R23]", async () => {
     await using server = await AuthorizationServer.start();
     await using backend = await startHttpLedger();

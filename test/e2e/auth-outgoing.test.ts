@@ -146,6 +146,42 @@ describe("a backend that tokens are exchanged for", () => {
     expect(tokens.asked).toHaveLength(2);
   });
 
+  test("keeps what it lists to one user from another after a reload that failed", async () => {
+    await using tokens = await ScriptedTokenEndpoint.start();
+    await using backend = await startHttpLedger();
+    const config = configOf(backend, tokens.url);
+    await using gateway = await startGateway(config);
+    const alice = await gateway.vmcp.openSession(ALICE);
+    const broken = { name: "b2", url: "https://127.0.0.1:1/mcp", caBundlePath: "/nonexistent.pem" };
+
+    const reloading = gateway.vmcp.reload({ backends: [{ name: "b1", url: backend.url }, broken] });
+    await expect(reloading).rejects.toMatchObject({ code: "invalid_config" });
+    backend.interceptWith((_request, _body, response) => {
+      response.writeHead(503).end();
+      return true;
+    });
+    const bob = await gateway.vmcp.openSession(BOB);
+
+    expect(alice.tools.length).toBeGreaterThan(0);
+    expect(bob.tools).toEqual([]);
+  });
+
+  test("need not end what it says with its refusal", async () => {
+    await using tokens = await ScriptedTokenEndpoint.start();
+    await using backend = await startHttpLedger();
+    await using gateway = await startGateway(configOf(backend, tokens.url));
+    const session = await gateway.vmcp.openSession(ALICE);
+    backend.interceptWith(({ headers }, _body, response) => {
+      if (headers.authorization !== "Bearer token-1") return false;
+      response.writeHead(401).write("wait for it");
+      return true;
+    });
+
+    await echo(session, "hello");
+
+    expect(backend.ledger.calls).toHaveLength(1);
+  });
+
   test("that refuses whatever it is shown is told so in an error, and asked for no more", async () => {
     await using tokens = await ScriptedTokenEndpoint.start();
     await using backend = await startHttpLedger();
@@ -221,6 +257,32 @@ describe("a backend that tokens are exchanged for", () => {
       '{"text":"afterwards"}',
     ]);
     expect(tokens.asked).toHaveLength(2);
+  });
+
+  test("hears nothing of a call that was given up while it was still saying why it refuses", async () => {
+    await using tokens = await ScriptedTokenEndpoint.start();
+    await using backend = await startHttpLedger();
+    await using gateway = await startGateway(configOf(backend, tokens.url));
+    const session = await gateway.vmcp.openSession(ALICE);
+    let refused = 0;
+    backend.interceptWith(({ headers }, _body, response) => {
+      if (headers.authorization !== "Bearer token-1") return false;
+      response.writeHead(401).write("wait for it");
+      refused += 1;
+      return true;
+    });
+    const leaving = new AbortController();
+    const call = session.callTool("echo", {}, { signal: leaving.signal });
+    await expect.poll(() => refused, PATIENTLY).toBe(1);
+
+    leaving.abort(new Error("given up"));
+    await expect(call).rejects.toThrow("given up");
+    await expect.poll(() => tokens.asked.length, PATIENTLY).toBe(2);
+    await echo(session, "afterwards");
+
+    expect(backend.ledger.calls.map(({ argumentsText }) => argumentsText)).toEqual([
+      '{"text":"afterwards"}',
+    ]);
   });
 
   test("has its token renewed ahead of its end [rfc R23]", async () => {

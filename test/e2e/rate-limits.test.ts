@@ -3,6 +3,7 @@ import type { VmcpConfigInput } from "../../src/config/load-config.ts";
 import { auditFile, readAudit } from "../support/audit-records.ts";
 import { startHttpLedger } from "../support/ledger-backend.ts";
 import { openRawSession, type RawSession } from "../support/raw-client.ts";
+import { UNKNOWN } from "./policy-rig.ts";
 import type { Gateway } from "../support/gateway.ts";
 import { call, postCall, startKnobs } from "./knobs/knob-gateway.ts";
 
@@ -134,7 +135,7 @@ describe("a call too many", () => {
     });
     const [alice, bob] = [await openAs(gateway, "alice"), await openAs(gateway, "bob")];
 
-    expect((await postCall(bob, "echo")).status).toBe(403);
+    expect(await postCall(bob, "echo")).toMatchObject(UNKNOWN);
     expect((await postCall(alice, "echo")).status).toBe(200);
   });
 });

@@ -117,6 +117,8 @@ describe.each(BACKENDS)("in front of a sessionful backend over %s", (_transport,
       error: { code: -32_021, data: { requiredCapabilities: { elicitation: { form: {} } } } },
     });
     await waitFor(() => backend.backend.ledger.cancellations.length === 1);
+    // Nothing is left open that would keep others from being asked, or the session from its end.
+    expect(gateway.vmcp.sessions.liveSessions()[0]?.isBusy).toBe(false);
   });
 });
 

@@ -63,11 +63,15 @@ test("a proof that is presented is refused, on a known connection too", () => {
   expect(() => users.verify(request)).toThrow("without one");
 });
 
-/** Lines as Linux writes them on a little-endian machine; 127.0.0.1:40000 speaks to port 4483. */
+/**
+ * Lines as Linux writes them on a little-endian machine; 127.0.0.1:40000 speaks to port 4483 of 127.0.0.1, and another
+ * connection from there to the same port of 127.0.0.2.
+ */
 const TABLE = [
   "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode",
   "   0: 0100007F:1183 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 11 1 0 100 0",
   "   1: 0100007F:1183 0100007F:9C40 01 00000000:00000000 00:00000000 00000000  1000        0 12 1 0 20 4",
+  "   6: 0100007F:9C40 0200007F:1183 01 00000000:00000000 00:00000000 00000000  1003        0 15 1 0 20 4",
   "   2: 0100007F:9C40 0100007F:1183 01 00000000:00000000 00:00000000 00000000  1001        0 13 1 0 20 4",
   "   3: 0100007F:9C41 0100007F:1183 04 00000000:00000000 00:00000000 00000000     0        0 0 1 0 20 4",
   "   4: 0100007F:9C42 0100007F:1183 01 00000000:00000000 00:00000000 00000000     0        0 0 1 0 20 4",
@@ -83,7 +87,7 @@ test.for([
   ["one from another machine is nobody's", "192.168.0.7", 40_000, "nobody"],
   ["one without an address is nobody's", undefined, 40_000, "nobody"],
 ] as const)("%s", ([, remoteAddress, remotePort, expected]) => {
-  const addresses = { remoteAddress, remotePort, localPort: 4483 };
+  const addresses = { remoteAddress, remotePort, localAddress: "127.0.0.1", localPort: 4483 };
 
   const owner = ownerOfPeer(addresses, (name) => (name === "tcp" ? TABLE : undefined));
 

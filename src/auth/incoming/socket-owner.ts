@@ -5,6 +5,7 @@ import ipaddr from "ipaddr.js";
 export interface SocketAddresses {
   readonly remoteAddress?: string | undefined;
   readonly remotePort?: number | undefined;
+  readonly localAddress?: string | undefined;
   readonly localPort?: number | undefined;
 }
 
@@ -20,23 +21,27 @@ const LINE =
  * where there is no such table, `nobody` where the connection does not stand in it: then it comes from elsewhere.
  */
 export function ownerOfPeer(
-  { remoteAddress, remotePort, localPort }: SocketAddresses,
+  { remoteAddress, remotePort, localAddress, localPort }: SocketAddresses,
   readTable: (name: "tcp" | "tcp6") => string | undefined,
 ): number | "nobody" | undefined {
   const tables = [readTable("tcp"), readTable("tcp6")].filter((table) => table !== undefined);
   if (tables.length === 0) return undefined;
-  if (remoteAddress === undefined || !ipaddr.isValid(remoteAddress)) return "nobody";
-  const ends = new Set(
-    addressForms(remoteAddress).map((address) => `${address}:${portText(remotePort)}`),
-  );
-  const ownPort = `:${portText(localPort)}`;
+  // Several connections may begin at one port, so that only both ends together name one of them.
+  const theirs = endForms(remoteAddress, remotePort);
+  const ours = endForms(localAddress, localPort);
   for (const table of tables) {
     for (const { groups = {} } of table.matchAll(LINE)) {
-      if (!ends.has(groups["own"] ?? "") || groups["peer"]?.endsWith(ownPort) !== true) continue;
-      return Number(groups["uid"]);
+      const { own = "", peer = "", uid } = groups;
+      if (theirs.has(own) && ours.has(peer)) return Number(uid);
     }
   }
   return "nobody";
+}
+
+/** One end of a connection, in every form in which the tables may have it. */
+function endForms(address = "", port = 0): ReadonlySet<string> {
+  const forms = ipaddr.isValid(address) ? addressForms(address) : [];
+  return new Set(forms.map((form) => `${form}:${portText(port)}`));
 }
 
 /** As the tables write it: 32-bit words in the byte order of the machine, IPv4 also within IPv6. */
@@ -53,6 +58,6 @@ function wordsText(bytes: readonly number[]): string {
   return words.toString("hex").toUpperCase();
 }
 
-function portText(port = 0): string {
+function portText(port: number): string {
   return port.toString(16).toUpperCase().padStart(4, "0");
 }

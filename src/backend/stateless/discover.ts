@@ -9,6 +9,9 @@ import { backendError } from "../node-errors.ts";
 import type { BackendSettings } from "../options.ts";
 import { HEADER_MISMATCH, MISSING_CAPABILITY, UNSUPPORTED_REVISION } from "./error-codes.ts";
 
+/** How often `discover` asks at most. */
+export const MAX_DISCOVERIES = 2;
+
 /** What asking a backend for its revisions came to. */
 export type Discovery =
   | { readonly family: "stateless"; readonly greeting: BackendGreeting }

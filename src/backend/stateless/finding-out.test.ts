@@ -13,6 +13,7 @@ import {
   type HttpScript,
   type Reply,
 } from "../../../test/support/backend/http-backend.ts";
+import { startSseBackend } from "../../../test/support/backend/sse-backend.ts";
 import {
   discovered,
   outcomeOf,
@@ -317,6 +318,22 @@ describe("a backend of no sessions that refuses a call as one of sessions would"
   });
 });
 
+test("a backend that is to speak without sessions gets none over HTTP+SSE either", async () => {
+  const backend = await startSseBackend();
+  onTestFinished(async () => backend[Symbol.asyncDispose]());
+  const connector = connectorOf({
+    url: backend.url,
+    transport: "auto",
+    revision: "2026-07-28",
+    timeouts: { startMs: 2_000 },
+  });
+
+  const connecting = connector.connect(connectRequest(createHeard()), NEVER);
+
+  await expect(connecting).rejects.toMatchObject({ code: "backend_protocol" });
+  expect(backend.of("initialize")).toEqual([]);
+});
+
 describe("a program", () => {
   const run = (args: readonly string[]): Partial<BackendOptions> => ({
     transport: "stdio",
@@ -333,6 +350,26 @@ describe("a program", () => {
     },
   );
 
+  test("that asks in between what nobody can answer gets no more time for its calls", async () => {
+    const script = `
+      const lines = require("node:readline").createInterface({ input: process.stdin });
+      const say = (message) => console.log(JSON.stringify({ jsonrpc: "2.0", ...message }));
+      lines.on("line", (line) => {
+        const { id, method } = JSON.parse(line);
+        if (method === "server/discover") {
+          say({ id, result: { resultType: "complete", supportedVersions: ["2026-07-28"], capabilities: {} } });
+        } else if (id !== undefined) say({ id: "q", method: "roots/list" });
+      });`;
+    const timeouts = { callMs: 100, clientAnswerMs: 600 };
+    const connector = connectorOf({ ...run(["-e", script]), revision: "2026-07-28", timeouts });
+    const { connection } = await connector.connect(connectRequest(createHeard()), NEVER);
+    onTestFinished(async () => connection[Symbol.asyncDispose]());
+
+    const { error } = await outcomeOf(connection, requestOf(1, "tools/call", { name: "t" }));
+
+    expect(error).toMatchObject({ code: "backend_timeout" });
+  });
+
   test("that ends when it is asked too early is started again, and never asked again", async () => {
     const script = `
       const lines = require("node:readline").createInterface({ input: process.stdin });
@@ -348,6 +385,26 @@ describe("a program", () => {
       });`;
 
     const revisions = await lookAndConnect(connectorOf(run(["-e", script])));
+
+    expect(revisions).toEqual(["2025-11-25", "2025-11-25"]);
+  });
+
+  test("whose refusal of the question comes late does not refuse initialize with it", async () => {
+    const script = `
+      const lines = require("node:readline").createInterface({ input: process.stdin });
+      const say = (message) => console.log(JSON.stringify({ jsonrpc: "2.0", ...message }));
+      let asked;
+      lines.on("line", (line) => {
+        const { id, method } = JSON.parse(line);
+        if (method === "server/discover") asked = id;
+        else if (method === "initialize") {
+          say({ id: asked, error: { code: -32601, message: "no" } });
+          say({ id, result: { protocolVersion: "2025-11-25", capabilities: {}, serverInfo: { name: "s", version: "1" } } });
+        } else if (id !== undefined) say({ id, result: {} });
+      });`;
+    const timeouts = { startMs: 2_000 };
+
+    const revisions = await lookAndConnect(connectorOf({ ...run(["-e", script]), timeouts }));
 
     expect(revisions).toEqual(["2025-11-25", "2025-11-25"]);
   });

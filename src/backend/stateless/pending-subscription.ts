@@ -12,7 +12,7 @@ export class PendingSubscription implements Exchange {
   readonly #request: OutboundRequest;
   readonly #sink: AnswerSink;
   readonly #backend: string;
-  readonly #onEnd: () => void;
+  readonly #onEnd: (isHeld: boolean) => void;
   readonly #deadline: Deadline;
   #isOver = false;
 
@@ -21,7 +21,7 @@ export class PendingSubscription implements Exchange {
     request: OutboundRequest,
     sink: AnswerSink,
     { name, timeouts }: BackendSettings,
-    onEnd: () => void,
+    onEnd: (isHeld: boolean) => void,
   ) {
     const timeoutMs = request.timeoutMs ?? timeouts.callMs;
     this.uri = uri;
@@ -36,7 +36,7 @@ export class PendingSubscription implements Exchange {
 
   settle(isConfirmed: boolean): void {
     if (isConfirmed) {
-      if (this.#end()) this.#sink.answer(emptyAnswer(this.#request));
+      if (this.#end(true)) this.#sink.answer(emptyAnswer(this.#request));
       return;
     }
     const message = `Backend "${this.#backend}" does not tell of changes of this resource`;
@@ -64,11 +64,11 @@ export class PendingSubscription implements Exchange {
 
   resume(): void {}
 
-  #end(): boolean {
+  #end(isHeld = false): boolean {
     if (this.#isOver) return false;
     this.#isOver = true;
     this.#deadline.cancel();
-    this.#onEnd();
+    this.#onEnd(isHeld);
     return true;
   }
 }

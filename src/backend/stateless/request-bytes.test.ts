@@ -34,6 +34,11 @@ test.for([
     `{"params":{"_meta":{${ENVELOPE},"progressToken":9007199254740993}}}`,
   ],
   [
+    "a _meta with keys of an earlier hop that only answers have",
+    '{"params":{"_meta":{"io.modelcontextprotocol/subscriptionId":1,"a":1,"io.modelcontextprotocol/serverInfo":{}}}}',
+    `{"params":{"_meta":{${ENVELOPE},"a":1}}}`,
+  ],
+  [
     "a _meta with nothing but keys of an earlier hop",
     '{"params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"x","io.modelcontextprotocol/clientCapabilities":{}}}}',
     `{"params":{"_meta":{${ENVELOPE}}}}`,

@@ -1,4 +1,5 @@
 import { spliceBytes, type Edit } from "../../mcp/json-spans.ts";
+import { SERVER_INFO_KEY, SUBSCRIPTION_ID_KEY } from "../../mcp/stateless-names.ts";
 import { editsOf, isObjectAt, lastMember, topOf } from "./member-edits.ts";
 
 /** What a request of the revision without sessions says of who asks, by the names that it reserves in `_meta`. */
@@ -65,7 +66,11 @@ function metaJson(envelopeJson: string): string {
   return `"_meta":{${envelopeJson}}`;
 }
 
-const PER_HOP_KEYS: ReadonlySet<string> = new Set(Object.values(META_KEYS));
+const PER_HOP_KEYS: ReadonlySet<string> = new Set([
+  ...Object.values(META_KEYS),
+  SUBSCRIPTION_ID_KEY,
+  SERVER_INFO_KEY,
+]);
 
 const ROUND_KEYS: ReadonlySet<string> = new Set(["inputResponses", "requestState"]);
 

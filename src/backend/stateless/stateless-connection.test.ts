@@ -245,6 +245,22 @@ describe("a client of a session", () => {
     expect(answer?.message.id).toBe(1);
   });
 
+  test("waits no longer than for any call where the backend asks in between and goes on waiting", async () => {
+    const { connection } = await connect(
+      {
+        "tools/call": (response) => {
+          startEvents(response);
+          sendEvent(response, { jsonrpc: "2.0", id: "q", method: "roots/list" });
+        },
+      },
+      { timeouts: { callMs: 100, clientAnswerMs: 600 } },
+    );
+
+    const { error } = await outcomeOf(connection, callOf(1));
+
+    expect(error).toMatchObject({ code: "backend_timeout" });
+  });
+
   test("has its call made again where the backend asks for nothing but that, as often as for anything", async () => {
     const again = { resultType: "input_required", requestState: "s" };
     let calls = 0;
@@ -406,6 +422,24 @@ describe("subscriptions", () => {
     const { error } = await outcomeOf(connection, { ...subscribe, timeoutMs: 50 });
 
     expect(error).toMatchObject({ code: "backend_timeout" });
+  });
+
+  test("that nobody waits for any longer are not wanted by the next stream", async () => {
+    const { connection, backend } = await connect({
+      "server/discover": RESOURCES,
+      "subscriptions/listen": (response, seen) =>
+        JSON.stringify(seen.message).includes("kept")
+          ? confirming(["kept"])(response, seen)
+          : startEvents(response),
+    });
+    const lost = requestOf(1, "resources/subscribe", { uri: "lost" });
+    await outcomeOf(connection, { ...lost, timeoutMs: 50 });
+
+    await outcomeOf(connection, requestOf(2, "resources/subscribe", { uri: "kept" }));
+
+    expect(backend.of("subscriptions/listen").at(-1)?.message).toMatchObject({
+      params: { notifications: { resourceSubscriptions: ["kept"] } },
+    });
   });
 
   test("come with the others on one stream, which takes the place of the one before", async () => {

@@ -77,9 +77,12 @@ export class Subscriptions {
       return ENDED_EXCHANGE;
     }
     const { settings } = this.#options;
-    const pending = new PendingSubscription(uri, request, sink, settings, () =>
-      this.#pending.delete(pending),
-    );
+    const wasHeld = this.#uris.has(uri) && !this.#isPending(uri);
+    const pending = new PendingSubscription(uri, request, sink, settings, (isHeld) => {
+      this.#pending.delete(pending);
+      // What was given up, or refused, does not stand in the next stream.
+      if (!isHeld && !wasHeld && !this.#isPending(uri)) this.#uris.delete(uri);
+    });
     this.#pending.add(pending);
     this.#uris.add(uri);
     this.#renew();
@@ -103,6 +106,10 @@ export class Subscriptions {
     this.#current?.cancel();
     this.#next?.cancel();
     for (const pending of this.#pending) pending.drop();
+  }
+
+  #isPending(uri: string): boolean {
+    return [...this.#pending].some((pending) => pending.uri === uri);
   }
 
   #refusal(uri: unknown): JsonRpcError | undefined {

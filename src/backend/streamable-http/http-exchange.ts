@@ -318,7 +318,7 @@ export class HttpExchange implements Exchange {
       const token = params?.["progressToken"];
       if (token === undefined || token !== this.#request.progressToken) return;
       this.clock.progress();
-    } else if (id !== undefined) {
+    } else if (id !== undefined && this.#request.standalone === undefined) {
       this.#route.waits.begin(id, [this.clock]);
     }
     if (!this.#sink.event(event)) this.#isPaused = true;

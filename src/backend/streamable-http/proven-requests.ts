@@ -1,6 +1,7 @@
 import type { Dispatcher } from "undici";
 import { VmcpError } from "../../domain/errors.ts";
 import type { Identity } from "../../domain/identity.ts";
+import { DEADLINES, type Deadline } from "../../lib/deadlines.ts";
 import type {
   CredentialsRefusal,
   HeaderList,
@@ -13,6 +14,7 @@ import type { RequestSender } from "./http-pools.ts";
 
 /** A refusal has little to say; one that goes on costs its connection. */
 const MAX_REFUSAL_BYTES = 65_536;
+const MAX_REFUSAL_MS = 2_000;
 
 /** The way to a backend on which every request carries the credentials of whoever it is made for. */
 export function provenEndpoint(
@@ -60,6 +62,7 @@ class ProvenRequest implements Dispatcher.DispatchHandler {
   #refusal: CredentialsRefusal | undefined;
   #isSwallowing = false;
   #refusalBytes = 0;
+  #refusalDeadline: Deadline | undefined;
   #abort: (() => void) | undefined;
 
   constructor(
@@ -97,7 +100,10 @@ class ProvenRequest implements Dispatcher.DispatchHandler {
       const refusal = { status, challenge, headers: this.#headers };
       this.#isSwallowing = credentials.refused(identity, refusal);
       this.#refusal = refusal;
-      if (this.#isSwallowing) return true;
+      if (this.#isSwallowing) {
+        this.#refusalDeadline = DEADLINES.add(MAX_REFUSAL_MS, () => this.#abort?.());
+        return true;
+      }
     }
     return this.#handler.onHeaders?.(status, rawHeaders, resume, statusText) ?? true;
   }
@@ -120,6 +126,7 @@ class ProvenRequest implements Dispatcher.DispatchHandler {
   }
 
   #sendAgain(): void {
+    this.#refusalDeadline?.cancel();
     this.#isSwallowing = false;
     this.#isSecond = true;
     this.send();

@@ -1,6 +1,6 @@
 import { VmcpError } from "../../domain/errors.ts";
 import { isJsonObject, type JsonObject } from "../../domain/json.ts";
-import { METHOD_NOT_FOUND, type JsonRpcError } from "../../mcp/json-rpc.ts";
+import { INTERNAL_ERROR, METHOD_NOT_FOUND, type JsonRpcError } from "../../mcp/json-rpc.ts";
 import { spansAt } from "../../mcp/json-paths.ts";
 
 /** The methods that may be answered with a question (MCP 2026-07-28, "Supported Requests"). */
@@ -21,6 +21,12 @@ const CAPABILITY_OF: ReadonlyMap<string, string> = new Map([
 export const REFUSED_REQUEST: JsonRpcError = {
   code: METHOD_NOT_FOUND,
   message: "The client cannot be asked this here",
+};
+
+/** What a backend hears whose question ended with the call that it belongs to. */
+export const DROPPED_QUESTION: JsonRpcError = {
+  code: INTERNAL_ERROR,
+  message: "The call that this belongs to has ended without the client's answer",
 };
 
 /** A backend's request as it stands in `inputRequests`; undefined for one that cannot stand there. */

@@ -6,11 +6,14 @@ import type { EdgeSession } from "../../session/edge-session.ts";
 /** Subscriptions that are asked for at once: calls need places too. */
 const MAX_AT_ONCE = 4;
 
+/** Resources that the listeners of one session can want together; what goes beyond is not subscribed. */
+const MAX_HELD = 4_096;
+
 /** What one backend is slow to subscribe must not keep a listener from all the rest. */
 const PATIENCE_MS = 3_000;
 
 export interface ResourceSubscriptionsOptions {
-  readonly session: EdgeSession;
+  readonly session: Pick<EdgeSession, "forward">;
   /** An id that no request of the session has. */
   readonly nextId: () => number;
 }
@@ -25,6 +28,8 @@ interface Subscription {
 export class ResourceSubscriptions {
   readonly #options: ResourceSubscriptionsOptions;
   readonly #held = new Map<string, Subscription>();
+  /** What was left and its backend has not said so yet: asked at once, it could leave what is wanted again. */
+  readonly #leaving = new Map<string, Promise<boolean>>();
 
   constructor(options: ResourceSubscriptionsOptions) {
     this.#options = options;
@@ -51,14 +56,28 @@ export class ResourceSubscriptions {
       subscription.listeners -= 1;
       if (subscription.listeners > 0) continue;
       this.#held.delete(uri);
-      void this.#ask("resources/unsubscribe", uri);
+      void this.#leave(uri);
     }
+  }
+
+  async #leave(uri: string): Promise<void> {
+    const leaving = this.#ask("resources/unsubscribe", uri);
+    this.#leaving.set(uri, leaving);
+    await leaving;
+    if (this.#leaving.get(uri) === leaving) this.#leaving.delete(uri);
+  }
+
+  async #subscribe(uri: string): Promise<boolean> {
+    const leaving = this.#leaving.get(uri);
+    if (leaving !== undefined) await leaving;
+    return this.#ask("resources/subscribe", uri);
   }
 
   async #addOne(uri: string): Promise<boolean> {
     let subscription = this.#held.get(uri);
     if (subscription === undefined) {
-      subscription = { isHeld: this.#ask("resources/subscribe", uri), listeners: 0 };
+      if (this.#held.size >= MAX_HELD) return false;
+      subscription = { isHeld: this.#subscribe(uri), listeners: 0 };
       this.#held.set(uri, subscription);
     }
     subscription.listeners += 1;

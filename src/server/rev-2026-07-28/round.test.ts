@@ -124,7 +124,7 @@ test("an outcome that comes while the client is away is kept for it", async () =
   stage.comesBack({ "input-1": { action: "accept" } });
 
   expect(stage.told.at(-1)).toBe("backend_timeout");
-  expect(stage.answered).toEqual([]);
+  expect(stage.answered).toMatchObject([{ id: "vmcp:1", error: { code: -32_603 } }]);
 });
 
 test("a question that the backend takes back is not asked any more", async () => {
@@ -169,6 +169,34 @@ test("a client that leaves while it waits has its call cancelled, and hears noth
 
   expect(stage.cancelled).toHaveLength(1);
   expect(stage.told).toEqual([]);
+});
+
+test.for<[string, (stage: Stage) => void]>([
+  ["its client leaves", (stage) => stage.leaves()],
+  ["nobody can come back", (stage) => stage.parked.abandonAll("The end")],
+  ["its backend answers without waiting", ({ round }) => round.answer(toMessage(DONE))],
+])("a question is answered to its backend where %s", async ([, end]) => {
+  const stage = new Stage();
+  stage.hears({ id: "vmcp:1", ...ELICITATION });
+  stage.hears({ id: "vmcp:2", ...ROOTS });
+  await turn();
+  stage.comesBack({ "input-1": { action: "accept" } });
+
+  end(stage);
+
+  expect(stage.answered).toMatchObject([
+    { id: "vmcp:1", result: { action: "accept" } },
+    { id: "vmcp:2", error: { code: -32_603 } },
+  ]);
+});
+
+test("a question that its client cannot be asked is answered to its backend", async () => {
+  const stage = new Stage();
+
+  stage.hears({ id: "vmcp:1", method: "sampling/createMessage", params: {} });
+  await turn();
+
+  expect(stage.answered).toMatchObject([{ id: "vmcp:1", error: { code: -32_603 } }]);
 });
 
 test("the state of a stateless backend goes to the client in the form that the host gives it", () => {

@@ -9,7 +9,7 @@ import {
   type Exchange,
 } from "../../mcp/exchange.ts";
 import type { InboundRequest, InboundResponse } from "../../mcp/inbound-message.ts";
-import { encodeError, type RequestId } from "../../mcp/json-rpc.ts";
+import { encodeError, type JsonRpcError, type RequestId } from "../../mcp/json-rpc.ts";
 import { spansAt } from "../../mcp/json-paths.ts";
 import { refusalByAbilities } from "../../session/client-abilities.ts";
 import type { OutletListener } from "./answer-outlet.ts";
@@ -17,6 +17,7 @@ import { asksForInput } from "./client-answer.ts";
 import {
   ASKING_METHODS,
   capabilityMissing,
+  DROPPED_QUESTION,
   REFUSED_REQUEST,
   toInputRequest,
 } from "./input-requests.ts";
@@ -113,8 +114,11 @@ export class Round implements AnswerSink {
   /** Nobody will come back. */
   abandon(reason: string): void {
     this.#deadline?.cancel();
-    this.#over();
+    this.#isOver = true;
+    this.#outcome = undefined;
+    this.#caller = undefined;
     this.#exchange.cancel(reason);
+    this.#dropQuestions();
   }
 
   event(event: BackendMessage): boolean {
@@ -162,7 +166,7 @@ export class Round implements AnswerSink {
   #end(outcome: (caller: Caller) => void): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#questions.clear();
+    this.#dropQuestions();
     this.#deliver(outcome);
   }
 
@@ -171,18 +175,22 @@ export class Round implements AnswerSink {
     else outcome(this.#caller);
   }
 
-  #over(): void {
-    this.#isOver = true;
+  /** A question that stays open takes one of the few places that the backend has for them in the session. */
+  #dropQuestions(): void {
+    const ids = [...this.#questions.values()].map(({ id }) => id);
     this.#questions.clear();
-    this.#outcome = undefined;
-    this.#caller = undefined;
+    for (const id of ids) this.#refuse(id, DROPPED_QUESTION);
+  }
+
+  #refuse(id: RequestId, error: JsonRpcError): void {
+    this.#host.answer(toOwnResponse(id, encodeError(JSON.stringify(id), error)));
   }
 
   #hearQuestion(id: RequestId, { bytes, message }: BackendMessage): void {
     const { method = "", params } = message;
     const json = toInputRequest(method, bytes);
     if (json === undefined || !ASKING_METHODS.has(this.binding.method)) {
-      this.#host.answer(toOwnResponse(id, encodeError(JSON.stringify(id), REFUSED_REQUEST)));
+      this.#refuse(id, REFUSED_REQUEST);
       return;
     }
     this.#asked += 1;

@@ -40,6 +40,7 @@ export interface DemandParts {
 /** That a user was sent to sign in. */
 interface Demand {
   readonly ticket: string;
+  readonly scopes: readonly string[];
   readonly error: VmcpError;
 }
 
@@ -71,10 +72,11 @@ export class SignInDemands implements Disposable {
     key: string,
     refusal: CredentialsRefusal | undefined,
   ): Promise<never> {
-    const asked = refusal?.status === 403 ? undefined : this.#asked.get(key);
+    const asked = this.#asked.get(key);
     const known = asked && (await asked.catch(() => undefined));
     // A link that was followed to its end, or has expired, is of no more use.
-    if (known !== undefined && this.#parts.isPending(known.ticket)) throw known.error;
+    const isGood = known !== undefined && this.#parts.isPending(known.ticket);
+    if (isGood && isEnough(known, refusal)) throw known.error;
     const isLate = asked !== undefined && this.#asked.get(key) !== asked;
     if (isLate) return this.demand(identity, key, refusal);
     const asking = this.#ask(identity, key, refusal);
@@ -116,7 +118,11 @@ export class SignInDemands implements Disposable {
         at: { server, client, redirectUri: address },
         request: { verifier: generateRandomCodeVerifier(), resource, scopes: wanted },
       });
-      return { ticket, error: signInError(backend, linkTo(ticket, address), ticket) };
+      return {
+        ticket,
+        scopes: wanted,
+        error: signInError(backend, linkTo(ticket, address), ticket),
+      };
     } catch (thrown) {
       if (thrown instanceof VmcpError) throw thrown;
       const sentence =
@@ -138,7 +144,7 @@ export class SignInDemands implements Disposable {
     supported: readonly string[] | undefined,
     vaultKey: string,
   ): readonly string[] {
-    const asked = challengeParameter(refusal?.challenge, "scope")?.split(" ").filter(Boolean);
+    const asked = scopesIn(refusal);
     const configured = this.#options.scopes;
     const base = configured.length > 0 ? configured : (asked ?? published);
     const before = this.#parts.vault.get(vaultKey)?.scopes ?? [];
@@ -177,6 +183,16 @@ export class SignInDemands implements Disposable {
       throw thrown;
     }
   }
+}
+
+/** Whoever is forbidden something is sent for more than before, and not for the same again. */
+function isEnough({ scopes }: Demand, refusal: CredentialsRefusal | undefined): boolean {
+  if (refusal?.status !== 403) return true;
+  return (scopesIn(refusal) ?? []).every((scope) => scopes.includes(scope));
+}
+
+function scopesIn(refusal: CredentialsRefusal | undefined): readonly string[] | undefined {
+  return challengeParameter(refusal?.challenge, "scope")?.split(" ").filter(Boolean);
 }
 
 /** Tells a user where to sign in. A client that opens links for its user is told in terms of the protocol. */

@@ -162,6 +162,8 @@ export class SignIn implements Disposable {
           parameters: { refresh_token: refreshToken, resource },
         }),
       );
+      const newer = this.#newerThan(tokens, key);
+      if (newer !== undefined) return newer;
       const seconds = response.expires_in ?? UNSAID_LIFETIME_SECONDS;
       const renewed = {
         ...tokens,
@@ -176,9 +178,17 @@ export class SignIn implements Disposable {
     } catch (thrown) {
       // Anything else may work the next time.
       if (!(thrown instanceof VmcpError) || thrown.reason !== "invalid_grant") throw thrown;
+      const newer = this.#newerThan(tokens, key);
+      if (newer !== undefined) return newer;
       this.#forget(key);
       return this.#demands.demand(identity, key, undefined);
     }
+  }
+
+  /** What the user has signed in for since, which counts more than anything made of these. */
+  #newerThan({ refreshToken }: StoredTokens, key: string): StoredTokens | undefined {
+    const stored = this.#parts.vault.get(key);
+    return stored?.refreshToken === refreshToken ? undefined : stored;
   }
 
   async #reporting<T>(identity: Identity, ask: () => Promise<T>): Promise<T> {

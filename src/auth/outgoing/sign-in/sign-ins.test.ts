@@ -117,6 +117,16 @@ test("a provider that is gone gives nobody anything", async () => {
   await expect(asking).rejects.toMatchObject({ code: "backend_auth", backend: "b2" });
 });
 
+test("a provider that was to take another's place and does not leaves it where it was", async () => {
+  using all = signIns();
+  await using _provider = all.open(OPTIONS, partsOf(all));
+  await all.open(OPTIONS, partsOf(all))[Symbol.asyncDispose]();
+
+  const asking = all.subjectToken("b1", ALICE, "access_token", "b2");
+
+  await expect(asking).rejects.toMatchObject({ code: "backend_auth", backend: "b1" });
+});
+
 test("what was not begun here is not finished", async () => {
   using all = signIns();
 

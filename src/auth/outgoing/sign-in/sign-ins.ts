@@ -36,7 +36,8 @@ export class SignIns implements Disposable {
   readonly #options: SignInsOptions;
   readonly #vault: TokenVault;
   readonly #pending = new PendingSignIns<SignInPurpose>();
-  readonly #byBackend = new Map<string, SignIn>();
+  /** The last one counts; one that does not come into force in the end leaves the one before in its place. */
+  readonly #byBackend = new Map<string, readonly SignIn[]>();
 
   constructor(options: SignInsOptions) {
     this.#options = options;
@@ -67,14 +68,14 @@ export class SignIns implements Disposable {
       isPending: (ticket) => this.#pending.withTicket(ticket) !== undefined,
       linkTo: (ticket, redirectUri) => new URL(`${START_NAME}?ticket=${ticket}`, redirectUri).href,
     });
-    this.#byBackend.set(backend, signIn);
+    this.#byBackend.set(backend, [...this.#openAt(backend), signIn]);
     return {
       isPerUser: true,
       needsSignIn: true,
       headersFor: (identity, request) => signIn.headersFor(identity, request),
       refused: (identity, refusal) => signIn.refused(identity, refusal),
       [Symbol.asyncDispose]: async () => {
-        if (this.#byBackend.get(backend) === signIn) this.#byBackend.delete(backend);
+        this.#forget(backend, signIn);
         signIn[Symbol.dispose]();
         await egress[Symbol.asyncDispose]();
       },
@@ -104,7 +105,7 @@ export class SignIns implements Disposable {
     type: SubjectTokenType,
     backend: string,
   ): Promise<string> {
-    const signIn = this.#byBackend.get(provider);
+    const signIn = this.#openAt(provider).at(-1);
     if (signIn !== undefined) return signIn.tokenOf(identity, type);
     throw credentialsError(backend, `has no sign-in at "${provider.slice(0, 48)}" to go by`);
   }
@@ -139,6 +140,16 @@ export class SignIns implements Disposable {
 
   [Symbol.dispose](): void {
     this.#pending[Symbol.dispose]();
+  }
+
+  #openAt(backend: string): readonly SignIn[] {
+    return this.#byBackend.get(backend) ?? [];
+  }
+
+  #forget(backend: string, signIn: SignIn): void {
+    const others = this.#openAt(backend).filter((other) => other !== signIn);
+    if (others.length === 0) this.#byBackend.delete(backend);
+    else this.#byBackend.set(backend, others);
   }
 
   #callback(): string | undefined {
