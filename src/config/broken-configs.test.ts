@@ -217,6 +217,8 @@ const BROKEN: readonly (readonly [text: string, path: string])[] = [
   ["server: {allowedOrigins: ['*']}\n", "server.allowedOrigins[0]"],
   ["server: {allowedHosts: ['http://x']}\n", "server.allowedHosts[0]"],
   ["server: {path: mcp}\n", "server.path"],
+  ["server: {path: /health}\n", "server.path"],
+  ["server: {path: /oauth/callback}\n", "server.path"],
   [
     "aggregation: {conflictResolution: priority}\n",
     "aggregation.conflictResolutionConfig.priorityOrder",

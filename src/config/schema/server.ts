@@ -6,6 +6,14 @@ const ALLOWED_HOST = /^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/;
 const PATH = /^(?:\/[A-Za-z0-9._~-]+)+$/;
 /** Where clients are served that only know HTTP+SSE. */
 const LEGACY_PATHS: ReadonlySet<string> = new Set(["/sse", "/messages"]);
+/** What the gateway says of itself, and where browsers come back to it: the endpoint would never be reached there. */
+const OWN_PATHS: ReadonlySet<string> = new Set([
+  "/health",
+  "/healthz",
+  "/readyz",
+  "/status",
+  "/oauth/callback",
+]);
 
 function isOrigin(text: string): boolean {
   return URL.canParse(text) && new URL(text).origin === text;
@@ -23,6 +31,10 @@ export const serverSchema = z
     path: z
       .string()
       .regex(PATH, "must be a path such as /mcp")
+      .refine(
+        (path) => !OWN_PATHS.has(path),
+        "is a path of the gateway's own; take one such as /mcp",
+      )
       .default("/mcp")
       .describe("Path of the MCP endpoint."),
     allowedHosts: z
