@@ -15,7 +15,10 @@ function toolCall(name: string, args: JsonObject = {}): JsonObject {
 async function namesAt(url: string): Promise<readonly string[]> {
   const { tools } = await resultOf(url, "tools/list");
   const listed = Array.isArray(tools) ? tools : [];
-  return listed.flatMap((tool) => (isJsonObject(tool) ? [String(tool["name"])] : []));
+  return listed.flatMap((tool) => {
+    const name = isJsonObject(tool) ? tool["name"] : undefined;
+    return typeof name === "string" ? [name] : [];
+  });
 }
 
 describe("for a client without sessions", () => {

@@ -105,7 +105,7 @@ describe("build", () => {
     const { status, output } = runScript("build.mjs");
 
     expect([status, output]).toEqual([0, ""]);
-    expect(readdirSync(join(root, "dist"))).toEqual(["cli"]);
+    expect(readdirSync(join(root, "dist"))).toEqual(["bundle", "cli", "worker.js"]);
     expect(statSync(join(root, "dist/cli/bin.js")).mode & 0o111).toBe(0o111);
     expect(readFileSync(join(root, "dist/cli/bin.js.map"), "utf8")).toContain(
       '"../../src/cli/bin.ts"',
@@ -212,10 +212,13 @@ function startDemo(mark: string): { demo: ChildProcess; output: () => string } {
   return { demo, output: () => text };
 }
 
-/** A project whose build takes nothing but the compiler. */
+/** A project whose build takes nothing but the compiler and the bundler. */
 function prepareBuild(): void {
   writeLocks({ "": {} }, {});
-  symlinkSync(join(REPOSITORY, "node_modules/typescript"), join(root, "node_modules/typescript"));
+  for (const tool of ["typescript", "rolldown"]) {
+    symlinkSync(join(REPOSITORY, "node_modules", tool), join(root, "node_modules", tool));
+  }
+  writeAt("src/cli/worker.ts", "export const isWorker = true;");
   writeAt("package.json", '{"type":"module","bin":{"x":"./dist/cli/bin.js"}}');
   writeAt(
     "tsconfig.build.json",
