@@ -14,7 +14,13 @@ process.exitCode = await main(process.argv.slice(2), terminal);
 
 /** Nothing is known of the state of a process after such an error, so it ends; children are killed on the way out. */
 async function end(error: unknown): Promise<void> {
-  const { reportFailure } = await import("./failures.ts");
-  reportFailure(error, terminal);
-  process.exit(EXIT.internal);
+  try {
+    const { reportFailure } = await import("./failures.ts");
+    reportFailure(error, terminal);
+  } catch {
+    // Another version took the place of this one while it ran, and what would tell it better is gone.
+    process.stderr.write(`vmcp: ${String(error)}\n`);
+  } finally {
+    process.exit(EXIT.internal);
+  }
 }
