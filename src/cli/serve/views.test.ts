@@ -51,6 +51,7 @@ test("the plain view says each thing when it happens, without the backend's name
     "backend good (stdio) is healthy: 2 tools",
     "backend bad (streamable-http) is unhealthy: is [2Jdown",
     "ready",
+    `next: claude mcp add --transport http vmcp ${URL}`,
     "draining… (1 session)",
     "stopped",
     "",
