@@ -1,6 +1,5 @@
 import type { BackendFailureCode, ExecutionState, VmcpErrorDetails } from "../domain/errors.ts";
 import { VmcpError } from "../domain/errors.ts";
-import { HTTPParserError } from "../lib/undici.ts";
 import { ADDRESS_REFUSED } from "../lib/checked-lookup.ts";
 
 /** An error that names its backend first, as every message about one does. */
@@ -31,9 +30,7 @@ export function toConnectionError(backend: string, thrown: unknown, reach: Reach
   if (thrown instanceof VmcpError && thrown.backend !== undefined) return thrown;
   const code = codeOf(thrown);
   const executionState = reach.isWritten ? "unknown" : "not_executed";
-  // Errors of the parser carry a code by their documentation, but not in fact.
-  const isNotHttp = thrown instanceof HTTPParserError;
-  const failure = isNotHttp ? "backend_protocol" : classify(code, reach);
+  const failure = classify(code, reach);
   const shown = code === "" ? "" : ` (${code})`;
   const sentence = code === ADDRESS_REFUSED ? WRONG_ADDRESS : SENTENCES[failure];
   return backendError(backend, failure, `${sentence}${shown}`, {
@@ -82,14 +79,14 @@ const CERTIFICATE_CODES: ReadonlySet<string> = new Set([
 const BROKEN_HANDSHAKE_CODES: ReadonlySet<string> = new Set(["ECONNRESET", "EPIPE", "EPROTO"]);
 
 const PROTOCOL_CODES: ReadonlySet<string> = new Set([
-  "UND_ERR_HEADERS_OVERFLOW",
-  "UND_ERR_RES_CONTENT_LENGTH_MISMATCH",
+  "ERR_MALFORMED_RESPONSE",
+  "ERR_RESPONSE_HEAD_TOO_LARGE",
 ]);
 
 function classify(code: string, { isWritten, isTls }: Reach): ConnectionFailure {
   if (isTlsCode(code)) return "backend_tls";
   if (isTls && !isWritten && BROKEN_HANDSHAKE_CODES.has(code)) return "backend_tls";
-  if (code.startsWith("HPE_") || PROTOCOL_CODES.has(code)) return "backend_protocol";
+  if (PROTOCOL_CODES.has(code)) return "backend_protocol";
   return isWritten ? "backend_closed" : "backend_unreachable";
 }
 

@@ -1,5 +1,6 @@
 import { VmcpError } from "../../domain/errors.ts";
 import { DEADLINES, type Deadline } from "../../lib/deadlines.ts";
+import type { RequestControl, ResponseHandler } from "../../lib/http-client/request-sender.ts";
 import { SseParser, type SseEvent } from "../../mcp/sse.ts";
 import { notMcpError } from "../failures.ts";
 import { backendError, toConnectionError } from "../node-errors.ts";
@@ -29,14 +30,13 @@ export interface StreamListener {
  * It is the backend session: it is never opened again, because what was lost with it cannot be had back. It
  * is its own handler for the HTTP client.
  */
-export class EventStream {
+export class EventStream implements ResponseHandler {
   readonly #settings: BackendSettings;
   readonly #endpoint: Endpoint;
   readonly #listener: StreamListener;
   readonly #parser: SseParser;
   #phase: "connecting" | "greeting" | "open" | "closed" = "connecting";
-  #abort: (() => void) | undefined;
-  #resumeBody: (() => void) | undefined;
+  #control: RequestControl | undefined;
   #isFlowing = true;
   #isBodyPaused = false;
   #greetingDeadline: Deadline | undefined;
@@ -74,7 +74,7 @@ export class EventStream {
   close(): void {
     this.#phase = "closed";
     this.#greetingDeadline?.cancel();
-    this.#abort?.();
+    this.#control?.abort();
   }
 
   /** Stops reading, but for what has come already, or goes on. */
@@ -82,23 +82,22 @@ export class EventStream {
     this.#isFlowing = isFlowing;
     if (!isFlowing || !this.#isBodyPaused) return;
     this.#isBodyPaused = false;
-    // The client's parser must not be resumed from within another request's data.
-    if (this.#resumeBody !== undefined) queueMicrotask(this.#resumeBody);
+    const control = this.#control;
+    // What comes of it must not come from within another request's data.
+    if (control !== undefined) queueMicrotask(() => control.resume());
   }
 
-  onConnect(abort: () => void): void {
+  onConnect(control: RequestControl): void {
     if (this.#phase === "closed") throw new Error("nobody wants this stream any longer");
-    this.#abort = abort;
+    this.#control = control;
   }
 
-  onHeaders(status: number, rawHeaders: Buffer[], resume: () => void): boolean {
-    if (status < 200 || this.#phase === "closed") return true;
-    this.#resumeBody = resume;
-    const head = readHead(status, rawHeaders);
+  onHeaders(status: number, headers: readonly string[]): void {
+    if (this.#phase === "closed") return;
+    const head = readHead(status, headers);
     const isStream = status === 200 && head.mediaType === "text/event-stream";
     if (isStream && head.contentEncoding === "") this.#phase = "greeting";
     else this.#end(this.#refusal(head));
-    return true;
   }
 
   onData(chunk: Buffer): boolean {
@@ -109,13 +108,13 @@ export class EventStream {
   }
 
   onComplete(): void {
-    this.#abort = undefined;
+    this.#control = undefined;
     this.#fail("backend_closed", "ended its event stream");
   }
 
   onError(thrown: Error): void {
-    const isWritten = this.#abort !== undefined;
-    this.#abort = undefined;
+    const isWritten = this.#control !== undefined;
+    this.#control = undefined;
     const { name } = this.#settings;
     const isBroken = this.#phase === "greeting" || this.#phase === "open";
     if (isBroken) this.#fail("backend_closed", "broke off its event stream", thrown);

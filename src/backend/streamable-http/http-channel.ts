@@ -1,6 +1,6 @@
-import type { Dispatcher } from "undici";
 import { VmcpError } from "../../domain/errors.ts";
 import { DEADLINES } from "../../lib/deadlines.ts";
+import type { HttpRequest, RequestSender } from "../../lib/http-client/request-sender.ts";
 import { ENDED_EXCHANGE, type AnswerSink, type Exchange } from "../../mcp/exchange.ts";
 import { needsVersionHeader } from "../../mcp/revisions.ts";
 import { ClientWaits } from "../client-waits.ts";
@@ -9,7 +9,6 @@ import type { BackendSettings } from "../options.ts";
 import type { Channel, ChannelRequest, ConnectionListener } from "../ports.ts";
 import { toStreamHeaders, type Endpoint } from "./endpoint.ts";
 import { HttpExchange } from "./http-exchange.ts";
-import type { RequestSender } from "./http-pools.ts";
 import type { HttpRoute } from "./http-route.ts";
 import { NotificationStream } from "./notification-stream.ts";
 import { requestOnce } from "./request-once.ts";
@@ -190,7 +189,7 @@ export class HttpChannel implements Channel, HttpRoute {
     await this.#once({ path, method: "POST", headers, body: message }, timeoutMs);
   }
 
-  async #once(request: Dispatcher.DispatchOptions, timeoutMs: number): Promise<void> {
+  async #once(request: HttpRequest, timeoutMs: number): Promise<void> {
     await requestOnce(this.#endpoint.pools.control, request, {
       backend: this.settings.name,
       isTls: this.isTls,

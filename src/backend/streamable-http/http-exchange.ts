@@ -1,5 +1,6 @@
 import { VmcpError } from "../../domain/errors.ts";
 import { DEADLINES, type Deadline } from "../../lib/deadlines.ts";
+import type { RequestControl, ResponseHandler } from "../../lib/http-client/request-sender.ts";
 import type { AnswerSink, BackendMessage, Exchange } from "../../mcp/exchange.ts";
 import { encodeNotification } from "../../mcp/json-rpc.ts";
 import { SseParser, type SseEvent } from "../../mcp/sse.ts";
@@ -36,19 +37,17 @@ const SESSION_NOT_FOUND = -32_001;
  * One request over HTTP and the way its answer takes: a JSON body, or a stream of events until the answer.
  *
  * A stream that breaks is taken up again where the backend numbers its events, until the time of the call is
- * over; the request itself is never sent twice. The exchange is its own handler for the HTTP client, in the
- * form which that client calls without wrapping it. All transitions of a request's life are in this class:
- * waiting, answering (by body or stream), resting and resuming between two streams, doubting whether a refusal
- * is about the session, over, drained.
+ * over; the request itself is never sent twice. The exchange is its own handler for the HTTP client. All
+ * transitions of a request's life are in this class: waiting, answering (by body or stream), resting and
+ * resuming between two streams, doubting whether a refusal is about the session, over, drained.
  */
-export class HttpExchange implements Exchange {
+export class HttpExchange implements Exchange, ResponseHandler {
   readonly clock: CallClock;
   readonly #route: HttpRoute;
   readonly #request: ChannelRequest;
   readonly #sink: AnswerSink;
   #phase: "waiting" | "body" | "stream" | "resting" | "resuming" | "doubting" | "over" = "waiting";
-  #isStarting = false;
-  #abort: (() => void) | undefined;
+  #control: RequestControl | undefined;
   #isWritten = false;
   #head: ResponseHead | undefined;
   #spokeJsonRpc = false;
@@ -60,7 +59,8 @@ export class HttpExchange implements Exchange {
   #events: HeldEvents | undefined;
   #isPaused = false;
   #isBodyPaused = false;
-  #resumeBody: (() => void) | undefined;
+  /** That the head of an answer, or of a stream that is taken up again, has come. */
+  #isAnswered = false;
   #drainDeadline: Deadline | undefined;
   #onLateHead: ((head?: ResponseHead) => void) | undefined;
 
@@ -74,10 +74,7 @@ export class HttpExchange implements Exchange {
   }
 
   start(): void {
-    if (this.#phase === "over") return;
-    this.#isStarting = true;
-    this.#route.post(this.#request, this);
-    this.#isStarting = false;
+    if (this.#phase !== "over") this.#route.post(this.#request, this);
   }
 
   /** Ends the exchange from our side and says why; the backend is told. */
@@ -112,7 +109,7 @@ export class HttpExchange implements Exchange {
    * no longer than that, so that the session can be ended instead of being left behind.
    */
   async learnSession(withinMs: number): Promise<void> {
-    if (this.#abort === undefined || this.#head !== undefined) return;
+    if (this.#control === undefined || this.#head !== undefined) return;
     await new Promise<void>((resolve) => {
       const deadline = DEADLINES.add(withinMs, resolve);
       this.#onLateHead = (head) => {
@@ -121,32 +118,30 @@ export class HttpExchange implements Exchange {
         resolve();
       };
     });
-    this.#abort?.();
+    this.#control?.abort();
   }
 
-  onConnect(abort: (error?: Error) => void): void {
+  onConnect(control: RequestControl): void {
     // Thrown here the request is dropped and the connection kept; aborting would close the connection.
     if (this.#phase === "over") throw new VmcpError("cancelled", "The request is no longer wanted");
-    this.#abort = abort;
+    this.#control = control;
     this.#isWritten = true;
   }
 
-  onHeaders(status: number, rawHeaders: Buffer[], resume: () => void): boolean {
-    if (status < 200) return true;
-    this.#resumeBody = resume;
-    const head = readHead(status, rawHeaders);
+  onHeaders(status: number, headers: readonly string[]): void {
+    this.#isAnswered = true;
+    const head = readHead(status, headers);
     if (this.#phase === "over") {
       this.#onLateHead?.(head);
-      return true;
+      return;
     }
     if (this.#phase === "resuming") {
       this.#acceptResumed(head);
-      return true;
+      return;
     }
     this.#head = head;
     if (status === 200) this.#accept(head);
     else this.#refuse(head);
-    return true;
   }
 
   onData(chunk: Buffer): boolean {
@@ -157,13 +152,13 @@ export class HttpExchange implements Exchange {
     } else if (this.#phase === "body") {
       this.#collect(chunk);
     } else if (this.#receivedBytes > MAX_DRAIN_BYTES) {
-      this.#abort?.();
+      this.#control?.abort();
     }
     return !this.#isBodyPaused;
   }
 
   onComplete(): void {
-    this.#abort = undefined;
+    this.#control = undefined;
     this.#drainDeadline?.cancel();
     if (this.#phase === "stream" || this.#phase === "resuming") this.#streamEnded();
     else if (this.#phase === "body") this.#bodyEnded();
@@ -171,15 +166,13 @@ export class HttpExchange implements Exchange {
   }
 
   onError(thrown: Error): void {
-    this.#abort = undefined;
+    this.#control = undefined;
     this.#drainDeadline?.cancel();
     this.#onLateHead?.();
     if (this.#phase === "over" || this.#phase === "doubting") return;
     const { settings, isTls } = this.#route;
     const error = toConnectionError(settings.name, thrown, { isWritten: this.#isWritten, isTls });
     if (this.#phase === "stream" || this.#phase === "resuming") this.#streamBroke(error);
-    // The one who asked must have its exchange in hand before the sink hears of the end.
-    else if (this.#isStarting) queueMicrotask(() => this.#fail(error));
     else this.#fail(error);
   }
 
@@ -231,7 +224,7 @@ export class HttpExchange implements Exchange {
     this.#chunks = [];
     if (isAnswer) this.#failTooLarge(`answered with more than ${limit} bytes`);
     else if (this.#head !== undefined) this.#failByStatus(this.#head);
-    this.#abort?.();
+    this.#control?.abort();
   }
 
   #bodyEnded(): void {
@@ -286,7 +279,7 @@ export class HttpExchange implements Exchange {
     } catch {
       const { sseEventBytes } = this.#route.settings.limits;
       this.#failTooLarge(`sent an event of more than ${sseEventBytes} bytes`);
-      this.#abort?.();
+      this.#control?.abort();
       return;
     }
     for (const event of events) this.#position?.passed(event);
@@ -353,7 +346,7 @@ export class HttpExchange implements Exchange {
     }
     const delayMs = position.nextDelayMs(this.#phase === "stream");
     this.#phase = "resting";
-    this.#resumeBody = undefined;
+    this.#isAnswered = false;
     this.#rest = DEADLINES.add(delayMs, () => this.#takeUpAgain(lastEventId));
   }
 
@@ -371,7 +364,7 @@ export class HttpExchange implements Exchange {
       this.#beginStream();
     } else if (status >= 500 || PASSING_STATUSES.has(status)) {
       // Ends in an error of the connection, after which it is tried again.
-      this.#abort?.();
+      this.#control?.abort();
     } else {
       const { settings, backendSessionId } = this.#route;
       const sentence = `ended its stream before it answered and does not continue it (HTTP ${status})`;
@@ -445,9 +438,9 @@ export class HttpExchange implements Exchange {
   /** Over, and whatever the response still holds is read away so that the connection can be used again. */
   #finish(): void {
     this.#close();
-    if (this.#abort === undefined || this.#resumeBody === undefined) return;
+    if (this.#control === undefined || !this.#isAnswered) return;
     this.#receivedBytes = 0;
-    this.#drainDeadline = DEADLINES.add(MAX_DRAIN_MS, () => this.#abort?.());
+    this.#drainDeadline = DEADLINES.add(MAX_DRAIN_MS, () => this.#control?.abort());
     this.#continueBody();
   }
 
@@ -459,11 +452,11 @@ export class HttpExchange implements Exchange {
     this.#close();
     if (!this.#isWritten) return;
     if (this.#request.standalone !== undefined) {
-      this.#abort?.();
+      this.#control?.abort();
     } else if (!this.#isInitialize()) {
       const params = { requestId: this.#request.id, reason };
       this.#route.tell(encodeNotification("notifications/cancelled", params));
-      this.#abort?.();
+      this.#control?.abort();
     }
   }
 
@@ -478,8 +471,9 @@ export class HttpExchange implements Exchange {
   #continueBody(): void {
     if (!this.#isBodyPaused || (this.#isPaused && !this.#isOver())) return;
     this.#isBodyPaused = false;
-    // The client's parser must not be resumed from within another request's data.
-    if (this.#resumeBody !== undefined) queueMicrotask(this.#resumeBody);
+    const control = this.#control;
+    // What comes of it must not come from within another request's data.
+    if (control !== undefined) queueMicrotask(() => control.resume());
   }
 
   #isOver(): boolean {

@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import type { LookupFunction } from "node:net";
 import { rootCertificates } from "node:tls";
-import type { Dispatcher } from "undici";
 import { createCheckedLookup } from "../../lib/checked-lookup.ts";
-import { Pool } from "../../lib/undici.ts";
+import { ConnectionPool } from "../../lib/http-client/connection-pool.ts";
+import type { RequestSender } from "../../lib/http-client/request-sender.ts";
 
 /**
  * How many sockets one origin may take. MCP sessions are headers, not sockets: calls of any number of
@@ -20,12 +20,6 @@ const DEFAULT_POOL_SIZES: PoolSizes = { calls: 256, streams: 1_024 };
 
 /** Short requests that must get through while every call waits for one of them: answers, cancellations. */
 const CONTROL_CONNECTIONS = 32;
-
-/** The larger part of what a response's head may take; the rest of the limit is the status line's. */
-const MAX_HEADER_BYTES = 16_384;
-
-/** What sends a request and hands on what comes back. */
-export type RequestSender = Pick<Dispatcher, "dispatch">;
 
 /** The ways to one origin, kept apart so that none can block another. */
 export interface OriginPools {
@@ -48,7 +42,7 @@ export interface OriginOptions {
  */
 export class HttpPools implements AsyncDisposable {
   readonly #sizes: PoolSizes;
-  readonly #origins = new Map<string, Readonly<Record<keyof OriginPools, Dispatcher>>>();
+  readonly #origins = new Map<string, Readonly<Record<keyof OriginPools, ConnectionPool>>>();
 
   constructor(sizes: Partial<PoolSizes> = {}) {
     this.#sizes = { ...DEFAULT_POOL_SIZES, ...sizes };
@@ -72,30 +66,22 @@ export class HttpPools implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const pools = [...this.#origins.values()].flatMap((kinds) => Object.values(kinds));
     this.#origins.clear();
-    await Promise.allSettled(pools.map((pool) => pool.destroy()));
+    for (const pool of pools) pool[Symbol.dispose]();
   }
 }
 
 function openPool(
   origin: string,
-  connections: number,
-  options: OriginOptions,
+  maxConnections: number,
+  { caBundle, connectMs }: OriginOptions,
   lookup: LookupFunction,
-): Dispatcher {
-  const { caBundle, connectMs } = options;
-  return new Pool(origin, {
-    connections,
-    pipelining: 1,
-    maxHeaderSize: MAX_HEADER_BYTES,
-    // Every request has a deadline of its own, and a notification stream may be silent for hours.
-    headersTimeout: 0,
-    bodyTimeout: 0,
+): ConnectionPool {
+  return new ConnectionPool(origin, {
+    maxConnections,
+    connectMs,
+    lookup,
     // Given authorities replace the built-in ones, so that those are named along with them.
-    connect: {
-      timeout: connectMs,
-      lookup,
-      ...(caBundle !== undefined && { ca: [...rootCertificates, caBundle] }),
-    },
+    ...(caBundle !== undefined && { ca: [...rootCertificates, caBundle] }),
   });
 }
 

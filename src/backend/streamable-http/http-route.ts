@@ -1,9 +1,9 @@
 import type { VmcpError } from "../../domain/errors.ts";
+import type { RequestSender } from "../../lib/http-client/request-sender.ts";
 import type { ClientWaits } from "../client-waits.ts";
 import type { BackendSettings } from "../options.ts";
 import type { ChannelRequest } from "../ports.ts";
 import type { HttpExchange } from "./http-exchange.ts";
-import type { RequestSender } from "./http-pools.ts";
 
 /** What an exchange needs of the channel that it belongs to. */
 export interface HttpRoute {

@@ -1,12 +1,15 @@
-import type { Dispatcher } from "undici";
 import type { VmcpError } from "../../domain/errors.ts";
 import { DEADLINES, type Deadline } from "../../lib/deadlines.ts";
+import type {
+  RequestControl,
+  RequestSender,
+  ResponseHandler,
+} from "../../lib/http-client/request-sender.ts";
 import type { BackendMessage } from "../../mcp/exchange.ts";
 import { SseParser } from "../../mcp/sse.ts";
 import { codeOf } from "../node-errors.ts";
 import type { BackendSettings } from "../options.ts";
 import { readMessages } from "../read-messages.ts";
-import type { RequestSender } from "./http-pools.ts";
 import { readHead, statusError } from "./response-head.ts";
 import { StreamPosition } from "./stream-position.ts";
 
@@ -33,7 +36,7 @@ export class NotificationStream {
   readonly #options: NotificationStreamOptions;
   readonly #position: StreamPosition;
   #phase: "idle" | "open" | "waiting" | "closed" = "idle";
-  #abort: (() => void) | undefined;
+  #control: RequestControl | undefined;
   #retry: Deadline | undefined;
   #opening: Deadline | undefined;
   #whenOpened: (() => void)[] = [];
@@ -62,7 +65,7 @@ export class NotificationStream {
     this.#phase = "closed";
     this.#opened();
     this.#retry?.cancel();
-    this.#abort?.();
+    this.#control?.abort();
   }
 
   #connect(): void {
@@ -75,21 +78,19 @@ export class NotificationStream {
     streams.dispatch({ path, method: "GET", headers }, this.#handler());
   }
 
-  #handler(): Dispatcher.DispatchHandler {
+  #handler(): ResponseHandler {
     const { sseEventBytes } = this.#options.settings.limits;
     const parser = new SseParser({ maxEventBytes: sseEventBytes });
     let isStream = false;
     return {
-      onConnect: (abort) => {
+      onConnect: (control) => {
         if (this.#phase === "closed") throw new Error("nobody wants this stream any longer");
-        this.#abort = abort;
+        this.#control = control;
       },
-      onHeaders: (status, rawHeaders) => {
-        if (status < 200) return true;
-        isStream = this.#accept(status, rawHeaders);
+      onHeaders: (status, responseHeaders) => {
+        isStream = this.#accept(status, responseHeaders);
         this.#opened();
-        if (!isStream) this.#abort?.();
-        return true;
+        if (!isStream) this.#control?.abort();
       },
       onData: (chunk) => {
         if (isStream) this.#read(parser, chunk);
@@ -100,9 +101,9 @@ export class NotificationStream {
     };
   }
 
-  #accept(status: number, rawHeaders: readonly Buffer[]): boolean {
+  #accept(status: number, headers: readonly string[]): boolean {
     const { settings, hasSession, lost } = this.#options;
-    const head = readHead(status, rawHeaders);
+    const head = readHead(status, headers);
     if (status === 200 && head.mediaType === "text/event-stream") {
       return head.contentEncoding === "";
     }
@@ -151,7 +152,7 @@ export class NotificationStream {
   }
 
   #broke(code: string, wasStream: boolean): void {
-    this.#abort = undefined;
+    this.#control = undefined;
     this.#opened();
     if (this.#phase !== "open") return;
     const { settings } = this.#options;

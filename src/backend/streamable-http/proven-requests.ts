@@ -1,7 +1,12 @@
-import type { Dispatcher } from "undici";
 import { VmcpError } from "../../domain/errors.ts";
 import type { Identity } from "../../domain/identity.ts";
 import { DEADLINES, type Deadline } from "../../lib/deadlines.ts";
+import type {
+  HttpRequest,
+  RequestControl,
+  RequestSender,
+  ResponseHandler,
+} from "../../lib/http-client/request-sender.ts";
 import type {
   CredentialsRefusal,
   HeaderList,
@@ -10,7 +15,6 @@ import type {
 } from "../credentials.ts";
 import type { Principal } from "../transports.ts";
 import type { Endpoint } from "./endpoint.ts";
-import type { RequestSender } from "./http-pools.ts";
 
 /** A refusal has little to say; one that goes on costs its connection. */
 const MAX_REFUSAL_BYTES = 65_536;
@@ -31,7 +35,6 @@ export function provenEndpoint(
         opensLinks: principal.opensLinks,
         host: endpoint.url.host,
       }).send();
-      return true;
     },
   });
   return {
@@ -51,10 +54,10 @@ interface Proof {
  * One request with credentials, sent once more with others where the backend refuses the first ones: what it
  * refused for that it did not run. Whoever made the request hears of the last answer only.
  */
-class ProvenRequest implements Dispatcher.DispatchHandler {
+class ProvenRequest implements ResponseHandler {
   readonly #sender: RequestSender;
-  readonly #request: Dispatcher.DispatchOptions;
-  readonly #handler: Dispatcher.DispatchHandler;
+  readonly #request: HttpRequest;
+  readonly #handler: ResponseHandler;
   readonly #proof: Proof;
   #headers: HeaderList = [];
   #isSecond = false;
@@ -63,14 +66,9 @@ class ProvenRequest implements Dispatcher.DispatchHandler {
   #isSwallowing = false;
   #refusalBytes = 0;
   #refusalDeadline: Deadline | undefined;
-  #abort: (() => void) | undefined;
+  #control: RequestControl | undefined;
 
-  constructor(
-    sender: RequestSender,
-    request: Dispatcher.DispatchOptions,
-    handler: Dispatcher.DispatchHandler,
-    proof: Proof,
-  ) {
+  constructor(sender: RequestSender, request: HttpRequest, handler: ResponseHandler, proof: Proof) {
     this.#sender = sender;
     this.#request = request;
     this.#handler = handler;
@@ -88,41 +86,41 @@ class ProvenRequest implements Dispatcher.DispatchHandler {
     }
   }
 
-  onConnect(abort: (error?: Error) => void): void {
-    this.#abort = abort;
-    this.#handler.onConnect?.(abort);
+  onConnect(control: RequestControl): void {
+    this.#control = control;
+    this.#handler.onConnect(control);
   }
 
-  onHeaders(status: number, rawHeaders: Buffer[], resume: () => void, statusText: string): boolean {
+  onHeaders(status: number, headers: readonly string[]): void {
     if (!this.#isSecond && (status === 401 || status === 403)) {
       const { credentials, identity } = this.#proof;
-      const challenge = challengeIn(rawHeaders);
+      const challenge = challengeIn(headers);
       const refusal = { status, challenge, headers: this.#headers };
       this.#isSwallowing = credentials.refused(identity, refusal);
       this.#refusal = refusal;
       if (this.#isSwallowing) {
-        this.#refusalDeadline = DEADLINES.add(MAX_REFUSAL_MS, () => this.#abort?.());
-        return true;
+        this.#refusalDeadline = DEADLINES.add(MAX_REFUSAL_MS, () => this.#control?.abort());
+        return;
       }
     }
-    return this.#handler.onHeaders?.(status, rawHeaders, resume, statusText) ?? true;
+    this.#handler.onHeaders(status, headers);
   }
 
   onData(chunk: Buffer): boolean {
-    if (!this.#isSwallowing) return this.#handler.onData?.(chunk) ?? true;
+    if (!this.#isSwallowing) return this.#handler.onData(chunk);
     this.#refusalBytes += chunk.length;
-    if (this.#refusalBytes > MAX_REFUSAL_BYTES) this.#abort?.();
+    if (this.#refusalBytes > MAX_REFUSAL_BYTES) this.#control?.abort();
     return true;
   }
 
-  onComplete(trailers: string[] | null): void {
+  onComplete(): void {
     if (this.#isSwallowing) this.#sendAgain();
-    else this.#handler.onComplete?.(trailers);
+    else this.#handler.onComplete();
   }
 
   onError(error: Error): void {
     if (this.#isSwallowing) this.#sendAgain();
-    else this.#handler.onError?.(error);
+    else this.#handler.onError(error);
   }
 
   #sendAgain(): void {
@@ -153,14 +151,13 @@ class ProvenRequest implements Dispatcher.DispatchHandler {
       path,
       host: this.#proof.host,
       headers: this.#ownHeaders(),
-      body: Buffer.isBuffer(body) ? body : undefined,
+      body,
       ...(this.#refusal !== undefined && { refusal: this.#refusal }),
     };
   }
 
   #ownHeaders(): HeaderList {
-    // Everything that is sent to a backend is given as a list of names and values.
-    return (this.#request.headers ?? []) as string[];
+    return this.#request.headers;
   }
 
   /** Whoever asked must have its request in hand before it hears of the end. */
@@ -171,7 +168,7 @@ class ProvenRequest implements Dispatcher.DispatchHandler {
   #fail(thrown: unknown): void {
     const error = VmcpError.from(thrown);
     const isTooMuch = error.code === "sign_in_required" && !this.#proof.opensLinks;
-    this.#handler.onError?.(isTooMuch ? inWords(error) : error);
+    this.#handler.onError(isTooMuch ? inWords(error) : error);
   }
 }
 
@@ -185,12 +182,9 @@ function inWords({ message, backend, cause, data }: VmcpError): VmcpError {
   });
 }
 
-function challengeIn(rawHeaders: readonly Buffer[]): string | undefined {
-  const values = rawHeaders.flatMap((name, index) => {
-    const value = rawHeaders[index + 1];
-    const isChallenge =
-      index % 2 === 0 && name.toString("latin1").toLowerCase() === "www-authenticate";
-    return isChallenge && value !== undefined ? [value.toString("latin1")] : [];
-  });
+function challengeIn(headers: readonly string[]): string | undefined {
+  const values = headers.filter(
+    (_, index) => index % 2 === 1 && headers[index - 1] === "www-authenticate",
+  );
   return values.length === 0 ? undefined : values.join(", ");
 }

@@ -1,8 +1,11 @@
-import type { Dispatcher } from "undici";
 import { DEADLINES, type Deadline } from "../../lib/deadlines.ts";
+import type {
+  HttpRequest,
+  RequestControl,
+  RequestSender,
+} from "../../lib/http-client/request-sender.ts";
 import { expiryError } from "../failures.ts";
 import { toConnectionError } from "../node-errors.ts";
-import type { RequestSender } from "./http-pools.ts";
 import { readHead, statusError } from "./response-head.ts";
 
 /** Accepting a message takes no body to speak of; one that keeps coming costs its connection. */
@@ -27,19 +30,19 @@ export interface OnceOptions {
  */
 export async function requestOnce(
   dispatcher: RequestSender,
-  request: Dispatcher.DispatchOptions,
+  request: HttpRequest,
   options: OnceOptions,
 ): Promise<void> {
   const { backend, isTls, hasSession, timeoutMs, signal, onStart } = options;
   await new Promise<void>((resolve, reject) => {
-    let abort: (() => void) | undefined;
+    let control: RequestControl | undefined;
     let isUnwanted = signal?.aborted === true;
     let deadline: Deadline | undefined;
     let ignoredBytes = 0;
-    const state = (): "unknown" | "not_executed" => (abort ? "unknown" : "not_executed");
+    const state = (): "unknown" | "not_executed" => (control ? "unknown" : "not_executed");
     const drop = (): void => {
       isUnwanted = true;
-      abort?.();
+      control?.abort();
     };
     signal?.addEventListener("abort", drop, { once: true });
     if (timeoutMs !== undefined) {
@@ -49,22 +52,20 @@ export async function requestOnce(
       });
     }
     dispatcher.dispatch(request, {
-      onConnect(abortRequest) {
+      onConnect(itsControl) {
         if (isUnwanted) throw new Error("nobody waits for this request any longer");
-        abort = abortRequest;
+        control = itsControl;
         onStart?.();
       },
-      onHeaders(status, rawHeaders) {
-        if (status < 200) return true;
+      onHeaders(status, headers) {
         if (status < 300) resolve();
-        else reject(statusError(backend, readHead(status, rawHeaders), hasSession));
+        else reject(statusError(backend, readHead(status, headers), hasSession));
         deadline?.cancel();
         deadline = DEADLINES.add(MAX_IGNORED_MS, drop);
-        return true;
       },
       onData(chunk) {
         ignoredBytes += chunk.length;
-        if (ignoredBytes > MAX_IGNORED_BYTES) abort?.();
+        if (ignoredBytes > MAX_IGNORED_BYTES) control?.abort();
         return true;
       },
       onComplete() {
@@ -74,7 +75,7 @@ export async function requestOnce(
       onError(thrown) {
         deadline?.cancel();
         signal?.removeEventListener("abort", drop);
-        const isWritten = abort !== undefined;
+        const isWritten = control !== undefined;
         reject(toConnectionError(backend, thrown, { isWritten, isTls }));
       },
     });

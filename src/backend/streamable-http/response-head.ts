@@ -16,30 +16,31 @@ export interface ResponseHead {
   readonly retryAfter: string | undefined;
 }
 
-/** Reads the raw name and value pairs of a response, looking only at names that have the right length. */
-export function readHead(status: number, rawHeaders: readonly Buffer[]): ResponseHead {
+/** Reads the names, in lower case, and values of a response, which come in turn. */
+export function readHead(status: number, headers: readonly string[]): ResponseHead {
   let mediaType = "";
   let contentEncoding = "";
   let contentLength: number | undefined;
   let sessionId: string | undefined;
   let retryAfter: string | undefined;
-  for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
-    const name = rawHeaders[index];
-    const value = rawHeaders[index + 1];
-    if (name === undefined || value === undefined) continue;
-    switch (name.length) {
-      case "content-type".length:
-        if (isNamed(name, "content-type")) mediaType = toMediaType(value);
+  for (let index = 0; index + 1 < headers.length; index += 2) {
+    const value = headers[index + 1] ?? "";
+    const name = headers[index] ?? "";
+    switch (name) {
+      case "content-type":
+        mediaType = toMediaType(value);
         break;
-      case "content-length".length:
-        if (isNamed(name, "content-length")) contentLength = toLength(value);
-        else if (isNamed(name, "mcp-session-id")) sessionId = value.toString("latin1").trim();
+      case "content-length":
+        contentLength = toLength(value);
         break;
-      case "content-encoding".length:
-        if (isNamed(name, "content-encoding")) contentEncoding = toEncoding(value);
+      case "mcp-session-id":
+        sessionId = value;
         break;
-      case "retry-after".length:
-        if (isNamed(name, "retry-after")) retryAfter = value.toString("latin1").trim();
+      case "content-encoding":
+        contentEncoding = toEncoding(value);
+        break;
+      case "retry-after":
+        retryAfter = value;
         break;
       default:
     }
@@ -110,25 +111,20 @@ function toRetryAfterSeconds(retryAfter: string | undefined): number | undefined
   return Math.min(Math.max(seconds, 1), MAX_RETRY_AFTER_SECONDS);
 }
 
-function isNamed(name: Buffer, expected: string): boolean {
-  return name.toString("latin1").toLowerCase() === expected;
-}
-
 const MEDIA_TYPE = /^[a-z0-9!#$&^_.+-]{1,64}\/[a-z0-9!#$&^_.+-]{1,64}$/;
 
-function toMediaType(value: Buffer): string {
-  const text = value.toString("latin1");
-  if (text === "application/json" || text === "text/event-stream") return text;
-  const mediaType = (text.split(";", 1)[0] ?? "").trim().toLowerCase();
+function toMediaType(value: string): string {
+  if (value === "application/json" || value === "text/event-stream") return value;
+  const mediaType = (value.split(";", 1)[0] ?? "").trim().toLowerCase();
   return MEDIA_TYPE.test(mediaType) ? mediaType : "";
 }
 
-function toEncoding(value: Buffer): string {
-  const text = value.toString("latin1").trim().toLowerCase();
+function toEncoding(value: string): string {
+  const text = value.toLowerCase();
   return text === "identity" ? "" : text;
 }
 
-function toLength(value: Buffer): number | undefined {
-  const length = Number(value.toString("latin1"));
+function toLength(value: string): number | undefined {
+  const length = Number(value);
   return Number.isSafeInteger(length) && length >= 0 ? length : undefined;
 }
