@@ -115,7 +115,8 @@ export class HttpChannel implements Channel, HttpRoute {
 
   adopt(sessionId: string | undefined): boolean {
     if (sessionId !== undefined && !SESSION_ID.test(sessionId)) return false;
-    this.#backendSessionId = sessionId;
+    // A copy: what was cut out of the head of the answer would keep all of it for as long as the session lives.
+    this.#backendSessionId = sessionId && Buffer.from(sessionId, "latin1").toString("latin1");
     this.requestHeaders = this.#headers();
     return true;
   }

@@ -27,6 +27,7 @@ const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 /** Any control character but tab, and a line that does not end in both of its two. */
 const MALFORMED = /[^\t\r\n\x20-\x7e\x80-\xff]|\r(?!\n)|(?<!\r)\n/;
 const LENGTH = /^\d{1,15}$/;
+const KEEP_ALIVE_TIMEOUT = /(?:^|[,;\s])timeout=(\d{1,9})/i;
 const BODILESS_STATUSES: ReadonlySet<number> = new Set([204, 304]);
 
 /**
@@ -69,7 +70,7 @@ export function parseWireHead(text: string): WireHead {
 class FramingFields {
   #length: string | undefined;
   #coding: string | undefined;
-  #connection = "";
+  #connection: string | undefined;
   #keepAlive: string | undefined;
 
   take(name: string, value: string): void {
@@ -83,7 +84,7 @@ class FramingFields {
         this.#coding = value;
         break;
       case "connection":
-        this.#connection = `${this.#connection},${value.toLowerCase()}`;
+        this.#connection = this.#connection === undefined ? value : `${this.#connection},${value}`;
         break;
       case "keep-alive":
         this.#keepAlive = value;
@@ -117,17 +118,30 @@ class FramingFields {
   }
 
   #isKept(isModern: boolean): boolean {
-    if (this.#connection === "") return isModern;
-    const options = this.#connection.split(",").map((option) => option.trim());
+    if (this.#connection === undefined) return isModern;
+    if (this.#connection === "keep-alive") return true;
+    const options = this.#connection.split(",").map((option) => option.trim().toLowerCase());
     if (options.includes("close")) return false;
     return isModern || options.includes("keep-alive");
   }
 
   #keepAliveMs(): number {
-    const seconds = /(?:^|[,;\s])timeout=(\d{1,9})/i.exec(this.#keepAlive ?? "")?.[1];
-    if (seconds === undefined) return DEFAULT_KEEP_ALIVE_MS;
-    return Math.min(Math.max(Number(seconds) * 1_000 - KEEP_ALIVE_MARGIN_MS, 0), MAX_KEEP_ALIVE_MS);
+    if (this.#keepAlive === undefined) return DEFAULT_KEEP_ALIVE_MS;
+    if (this.#keepAlive !== lastKeepAlive.value) {
+      lastKeepAlive = { value: this.#keepAlive, ms: toKeepAliveMs(this.#keepAlive) };
+    }
+    return lastKeepAlive.ms;
   }
+}
+
+/** Servers say the same each time. */
+let lastKeepAlive = { value: "", ms: DEFAULT_KEEP_ALIVE_MS };
+
+function toKeepAliveMs(value: string): number {
+  const seconds = KEEP_ALIVE_TIMEOUT.exec(value)?.[1];
+  if (seconds === undefined) return DEFAULT_KEEP_ALIVE_MS;
+  const ms = Number(seconds) * 1_000 - KEEP_ALIVE_MARGIN_MS;
+  return Math.min(Math.max(ms, 0), MAX_KEEP_ALIVE_MS);
 }
 
 function lineEnd(text: string, from: number): number {
