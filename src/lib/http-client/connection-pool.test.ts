@@ -1,5 +1,8 @@
 import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createServer as createTlsServer } from "node:tls";
 import { afterEach, describe, expect, test } from "vitest";
 import {
@@ -434,6 +437,53 @@ describe("a server that cannot be reached", () => {
 
     expect(await ask(poolAt(origin, { lookup }), "/x").ended).toBe("/x");
   });
+});
+
+describe("a socket in the file system", () => {
+  test("is dialled in place of the origin, which the request still names, or another host", async () => {
+    const heads: string[] = [];
+    const socketPath = await listenAtPath((socket) => {
+      socket.on("data", (chunk) => {
+        heads.push(chunk.toString("latin1"));
+        socket.write(answer("here"));
+      });
+    });
+    const pool = poolAt("http://nowhere.invalid", { socketPath });
+
+    const first = await ask(pool, "/1").ended;
+    const named = listener();
+    pool.dispatch({ ...get("/2"), host: "mcp.example:80" }, named);
+
+    expect([first, await named.ended]).toEqual(["here", "here"]);
+    expect(heads[0]).toMatch(/^GET \/1 HTTP\/1.1\r\nhost: nowhere.invalid\r\n/);
+    expect(heads[1]).toMatch(/^GET \/2 HTTP\/1.1\r\nhost: mcp.example:80\r\n/);
+  });
+
+  test("at which nobody listens fails each request before it leaves", async () => {
+    const pool = poolAt("http://localhost", { socketPath: join(tmpdir(), "vmcp-nobody.sock") });
+
+    const heard = ask(pool, "/");
+
+    expect(await heard.ended).toBe("ENOENT");
+    expect(heard.said).toEqual(["error ENOENT"]);
+  });
+
+  async function listenAtPath(serve: (socket: Socket) => void): Promise<string> {
+    const folder = mkdtempSync(join(tmpdir(), "vmcp-test-"));
+    cleanups.push(() => rmSync(folder, { recursive: true, force: true }));
+    const path = join(folder, "0.sock");
+    const sockets = new Set<Socket>();
+    const server = createServer((socket) => {
+      sockets.add(socket.on("error", () => {}));
+      serve(socket);
+    }).listen(path);
+    cleanups.push(() => {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+    });
+    await once(server, "listening");
+    return path;
+  }
 });
 
 describe("over TLS", () => {

@@ -25,6 +25,8 @@ export class ConnectionPool implements RequestSender, Disposable {
   readonly #options: ConnectionPoolOptions;
   readonly #all = new Set<Connection>();
   readonly #free: Connection[] = [];
+  /** Those that have just served a request: some servers close without having said so, which is read a turn later. */
+  readonly #resting: Connection[] = [];
   readonly #waiting: PendingRequest[] = [];
   readonly #owner: ConnectionOwner;
   #connecting = 0;
@@ -40,9 +42,12 @@ export class ConnectionPool implements RequestSender, Disposable {
     this.#owner = {
       opened: (connection) => {
         this.#connecting -= 1;
-        this.#keep(connection);
+        this.#keep(connection, this.#free);
+        // Nothing old can be met on it. And where a server ends each connection as soon as it is open, a request must
+        // end with it: else new ones would be opened without end.
+        this.#send(1);
       },
-      free: (connection) => this.#keep(connection),
+      free: (connection) => this.#keep(connection, this.#resting),
       refused: (connection, error) => this.#refused(connection, error),
       gone: (connection) => this.#gone(connection),
     };
@@ -88,9 +93,17 @@ export class ConnectionPool implements RequestSender, Disposable {
       const hasNewcomers = this.#waiting.length > due;
       this.#due = this.#waiting.length;
       this.#send(due);
+      const haveRested = this.#endRest();
       this.#openAsNeeded();
-      if (hasNewcomers) this.#sendSoon();
+      if (hasNewcomers || (haveRested && this.#waiting.length > 0)) this.#sendSoon();
     });
+  }
+
+  #endRest(): boolean {
+    if (this.#resting.length === 0) return false;
+    for (const connection of this.#resting) this.#free.push(connection);
+    this.#resting.length = 0;
+    return true;
   }
 
   /** As many of those that wait as there are connections for. */
@@ -99,7 +112,7 @@ export class ConnectionPool implements RequestSender, Disposable {
       const connection = this.#idle();
       if (connection === undefined) return;
       const next = this.#next();
-      if (next === undefined || !connection.send(next)) this.#keep(connection);
+      if (next === undefined || !connection.send(next)) this.#keep(connection, this.#free);
     }
   }
 
@@ -111,20 +124,21 @@ export class ConnectionPool implements RequestSender, Disposable {
   #openAsNeeded(): void {
     const { connectMs, maxConnections } = this.#options;
     // Those that are free or about to be come first.
-    const lacking = (): number => this.#waiting.length - this.#free.length - this.#connecting;
-    while (lacking() > 0 && this.#all.size < maxConnections) {
+    const kept = this.#free.length + this.#resting.length;
+    while (this.#waiting.length > kept + this.#connecting && this.#all.size < maxConnections) {
       this.#connecting += 1;
       this.#all.add(new Connection(this.#target, connectMs, this.#owner));
     }
   }
 
-  #keep(connection: Connection): void {
-    this.#free.push(connection);
+  #keep(connection: Connection, among: Connection[]): void {
+    among.push(connection);
     if (this.#waiting.length > 0) this.#sendSoon();
     this.#sweep ??= this.#sweepLater();
   }
 
   #closeExpired(): void {
+    this.#endRest();
     const nowMs = performance.now();
     const expired = this.#free.filter(({ idleUntilMs }) => idleUntilMs <= nowMs);
     for (const connection of expired) connection.drop();
@@ -144,10 +158,15 @@ export class ConnectionPool implements RequestSender, Disposable {
 
   #gone(connection: Connection): void {
     this.#all.delete(connection);
-    const place = this.#free.indexOf(connection);
-    if (place >= 0) this.#free.splice(place, 1);
+    remove(this.#free, connection);
+    remove(this.#resting, connection);
     this.#openAsNeeded();
   }
+}
+
+function remove(connections: Connection[], connection: Connection): void {
+  const place = connections.indexOf(connection);
+  if (place >= 0) connections.splice(place, 1);
 }
 
 function closedError(): HttpClientError {

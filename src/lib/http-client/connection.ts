@@ -1,8 +1,8 @@
 import type { Socket } from "node:net";
 import { DEADLINES, type Deadline } from "../deadlines.ts";
-import { HttpClientError } from "./http-client-error.ts";
+import { HttpClientError, toError } from "./http-client-error.ts";
 import type { SocketTarget } from "./open-socket.ts";
-import { type Carrier, type PendingRequest, toError } from "./pending-request.ts";
+import type { Carrier, PendingRequest } from "./pending-request.ts";
 import { encodeRequestHead } from "./request-head.ts";
 import { ResponseParser } from "./response-parser.ts";
 
@@ -58,8 +58,8 @@ export class Connection implements Carrier {
   }
 
   /**
-   * Sends a request, if the connection is free and the request is still wanted. False if nothing was sent: then the
-   * request is over and the connection as free as before.
+   * Sends a request, if the connection is free and the request is still wanted. False if nothing was sent and the
+   * connection is as free as before: then the request is over.
    */
   send(pending: PendingRequest): boolean {
     const { request } = pending;
@@ -74,7 +74,8 @@ export class Connection implements Carrier {
       this.#pending = undefined;
       if (this.#isOpen()) this.#phase = "free";
       pending.fail(toError(thrown));
-      return false;
+      // The handler may have broken the request off before it threw.
+      return !this.#isOpen();
     }
     if (this.#isOpen()) this.#write(head, request.body);
     return true;
@@ -130,13 +131,18 @@ export class Connection implements Carrier {
       this.#parser.read(bytes, length);
       this.#handOn(pending);
     } catch (thrown) {
-      this.#break(toError(thrown));
+      const error = toError(thrown);
+      this.#break(error);
+      // Even one that had paused: whoever throws does not ask for the rest.
+      pending.fail(error);
     }
   }
 
   #handOn(pending: PendingRequest): void {
     const { handler } = pending;
     const { head, body } = this.#parser;
+    // A connection that waits would keep them.
+    this.#parser.forget();
     if (head !== undefined) handler.onHeaders(head.status, head.headers);
     if (pending.isOver) return;
     if (body !== undefined) this.#setPaused(!handler.onData(body));
@@ -173,14 +179,9 @@ export class Connection implements Carrier {
   /** The other side has closed, or the socket has. */
   #ended(): void {
     if (this.#phase === "closed") return;
-    if (this.#pending !== undefined && this.#parser.endsWithConnection) {
-      const pending = this.#pending;
-      this.#pending = undefined;
-      this.#close();
-      pending.complete();
-    } else {
-      this.#break(new HttpClientError("ERR_CONNECTION_CLOSED", "the other side has closed"));
-    }
+    const isWhole = this.#pending !== undefined && this.#parser.end();
+    if (isWhole && !this.#isPaused) this.#complete();
+    else this.#break(new HttpClientError("ERR_CONNECTION_CLOSED", "the other side has closed"));
   }
 
   #break(error: Error): void {

@@ -18,3 +18,7 @@ export class HttpClientError extends Error {
     this.code = code;
   }
 }
+
+export function toError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}

@@ -1,9 +1,9 @@
 import {
   connect as connectTcp,
   isIP,
+  Socket,
   type LookupFunction,
   type OnReadOpts,
-  type Socket,
 } from "node:net";
 import {
   connect as connectTls,
@@ -11,6 +11,7 @@ import {
   type ConnectionOptions,
   type SecureContext,
 } from "node:tls";
+import { toError } from "./http-client-error.ts";
 
 export interface SocketTargetOptions {
   /** PEM, trusted in place of the built-in authorities. Default: those. */
@@ -47,7 +48,10 @@ export class SocketTarget {
     this.#options = options;
   }
 
-  /** Begins to dial; `onRead` gets how many bytes came, and where they stand until it returns. */
+  /**
+   * Begins to dial; `onRead` gets how many bytes came, and where they stand until it returns. Never throws: what keeps
+   * it from dialling at all comes as the socket's error.
+   */
   open(onRead: (length: number, bytes: Buffer) => void): Socket {
     const onread = {
       buffer: READ_BUFFER,
@@ -57,15 +61,23 @@ export class SocketTarget {
         return true;
       },
     };
+    try {
+      const socket = this.#dial(onread);
+      socket.setNoDelay(true);
+      socket.setKeepAlive(true, KEEP_ALIVE_PROBE_MS);
+      return socket;
+    } catch (thrown) {
+      return new Socket().destroy(toError(thrown));
+    }
+  }
+
+  #dial(onread: OnReadOpts): Socket {
     const { lookup, socketPath } = this.#options;
     const address = { host: this.#hostname, port: this.#port, ...(lookup && { lookup }) };
-    let socket: Socket;
-    if (this.isTls) socket = this.#openTls(address, onread);
-    else if (socketPath === undefined) socket = connectTcp({ ...address, onread });
-    else socket = connectTcp({ path: socketPath, onread });
-    socket.setNoDelay(true);
-    socket.setKeepAlive(true, KEEP_ALIVE_PROBE_MS);
-    return socket;
+    if (this.isTls) return this.#openTls(address, onread);
+    return connectTcp(
+      socketPath === undefined ? { ...address, onread } : { path: socketPath, onread },
+    );
   }
 
   #openTls(where: ConnectionOptions, onread: OnReadOpts): Socket {
@@ -83,6 +95,10 @@ export class SocketTarget {
     const socket = connectTls(options);
     socket.on("session", (session) => {
       this.#tlsSession = session;
+    });
+    // It may have failed because of the session: the next one begins anew.
+    socket.on("error", () => {
+      this.#tlsSession = undefined;
     });
     return socket;
   }

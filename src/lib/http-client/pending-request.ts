@@ -1,4 +1,4 @@
-import { HttpClientError } from "./http-client-error.ts";
+import { HttpClientError, toError } from "./http-client-error.ts";
 import type { HttpRequest, RequestControl, ResponseHandler } from "./request-sender.ts";
 
 /** What a request can ask of the connection that it was sent on. */
@@ -58,8 +58,4 @@ export class PendingRequest implements RequestControl {
   resume(): void {
     this.#carrier?.resume();
   }
-}
-
-export function toError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(String(thrown));
 }

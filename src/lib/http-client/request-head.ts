@@ -11,9 +11,10 @@ const NOT_IN_PATH = /[^\x21-\x7e]/;
  * What is sent before a request's body, in Latin-1. Throws `ERR_INVALID_REQUEST` where a path, a name or a value holds
  * what would end it: nothing that came from elsewhere can add a header or a request.
  */
-export function encodeRequestHead(host: string, request: HttpRequest): string {
-  const { method, path, headers, body } = request;
+export function encodeRequestHead(originHost: string, request: HttpRequest): string {
+  const { method, path, host = originHost, headers, body } = request;
   if (path === "" || NOT_IN_PATH.test(path)) throw invalid("its path");
+  if (NOT_IN_VALUE.test(host)) throw invalid("its host");
   let head = `${method} ${path} HTTP/1.1\r\nhost: ${host}\r\nconnection: keep-alive\r\n`;
   for (let index = 0; index + 1 < headers.length; index += 2) {
     const name = headers[index] ?? "";

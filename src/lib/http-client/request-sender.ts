@@ -3,6 +3,8 @@ export interface HttpRequest {
   readonly method: "GET" | "POST" | "DELETE";
   /** With the query, as `URL` gives them. */
   readonly path: string;
+  /** What the `host` header says. Default: the host of the origin. */
+  readonly host?: string | undefined;
   /** Names in lower case and values in turn. */
   readonly headers: readonly string[];
   readonly body?: Buffer | undefined;

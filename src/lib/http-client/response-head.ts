@@ -1,7 +1,7 @@
 import { HttpClientError } from "./http-client-error.ts";
 
 /** How a body ends (RFC 9112, 6.3). */
-export type Framing = "none" | "sized" | "chunked" | "until-close";
+type Framing = "none" | "sized" | "chunked" | "until-close";
 
 /** The first part of a response. */
 export interface WireHead {

@@ -86,7 +86,7 @@ test("a body without a length is whole when the connection ends, and no other is
   open.read(Buffer.from(`${OK}\r\nabc`), OK.length + 5);
   sized.read(Buffer.from(`${OK}content-length: 9\r\n\r\nabc`), OK.length + 24);
 
-  expect([open.endsWithConnection, sized.endsWithConnection]).toEqual([true, false]);
+  expect([open.end(), sized.end()]).toEqual([true, false]);
 });
 
 test.for([
@@ -157,8 +157,13 @@ test("a head of as many bytes as it may have is read, and one of one more is not
 
   expect(read(withHead(MAX_HEAD_BYTES)).statuses).toEqual([200]);
   expect(read(...inPieces(withHead(MAX_HEAD_BYTES))).statuses).toEqual([200]);
+  for (const cut of [1, 2, 3]) {
+    const text = withHead(MAX_HEAD_BYTES);
+    expect(read(text.slice(0, -cut), text.slice(-cut)).statuses).toEqual([200]);
+  }
   expect(() => read(withHead(MAX_HEAD_BYTES + 1))).toThrow(tooLarge);
-  expect(() => read(...inPieces("x".repeat(MAX_HEAD_BYTES + 1)))).toThrow(tooLarge);
+  expect(() => read(...inPieces(withHead(MAX_HEAD_BYTES + 1)))).toThrow(tooLarge);
+  expect(() => read(...inPieces("x".repeat(MAX_HEAD_BYTES + 4)))).toThrow(tooLarge);
 });
 
 describe("the connection is kept", () => {

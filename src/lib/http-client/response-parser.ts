@@ -60,9 +60,16 @@ export class ResponseParser {
     return this.#phase === "done";
   }
 
-  /** Whether a response that has come so far is whole if the connection ends now. */
-  get endsWithConnection(): boolean {
-    return this.#phase === "until-close";
+  /** To be called when the connection ends. Whether that, or what came before, makes the response whole. */
+  end(): boolean {
+    if (this.#phase === "until-close") this.#phase = "done";
+    return this.isDone;
+  }
+
+  /** Lets go of what the last read found. */
+  forget(): void {
+    this.head = undefined;
+    this.body = undefined;
   }
 
   /**
@@ -70,8 +77,7 @@ export class ResponseParser {
    * `ERR_RESPONSE_HEAD_TOO_LARGE`, after which nothing on the connection can be trusted.
    */
   read(bytes: Buffer, length: number): void {
-    this.head = undefined;
-    this.body = undefined;
+    this.forget();
     let [source, end, at] = [bytes, length, 0];
     if (this.#partialHead !== undefined) {
       source = Buffer.concat([this.#partialHead, bytes.subarray(0, length)]);
@@ -91,7 +97,8 @@ export class ResponseParser {
     const headEnd = bytes.indexOf(HEAD_END, at, "latin1");
     // Behind what was read stand older bytes, which may look like the end of a head.
     const isComplete = headEnd >= 0 && headEnd + HEAD_END.length <= end;
-    if ((isComplete ? headEnd : end) - at > MAX_HEAD_BYTES) {
+    // Of an incomplete one the last bytes may belong to its end.
+    if ((isComplete ? headEnd : end - HEAD_END.length + 1) - at > MAX_HEAD_BYTES) {
       throw new HttpClientError(
         "ERR_RESPONSE_HEAD_TOO_LARGE",
         `the answer's head has over ${MAX_HEAD_BYTES} bytes`,
