@@ -28,6 +28,9 @@ export interface HostSeat {
   foreignKeeperOf?(key: string): number | undefined;
   /** Throws `forbidden_host` for a request at `socketPath` that no other process sent. */
   requireSibling(request: IncomingMessage): void;
-  /** Has the owner answer. Resolves with false, nothing read or written, where it is not there. Never rejects. */
+  /**
+   * Has the owner answer. Resolves with false, nothing read or written, where it is not there; rejects with
+   * `overloaded`, likewise, where it cannot be reached though it may be there.
+   */
   forward(owner: number, request: IncomingMessage, response: ServerResponse): Promise<boolean>;
 }

@@ -88,11 +88,7 @@ export class WorkerSeat implements Disposable {
   }
 
   /** As `Forwarder.forward`. */
-  async forward(
-    owner: number,
-    request: IncomingMessage,
-    response: ServerResponse,
-  ): Promise<boolean> {
+  forward(owner: number, request: IncomingMessage, response: ServerResponse): Promise<boolean> {
     return this.#forwarder.forward(owner, request, response);
   }
 

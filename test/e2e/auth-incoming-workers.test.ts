@@ -11,6 +11,9 @@ const KEYS = { alice: "alice-0123456789abcdef", bob: "bob-0123456789abcdef" };
 let backend: HttpLedger;
 let vmcp: VmcpProcess;
 
+/** Three processes, on a machine that may do other work. */
+const START_TIMEOUT_MS = 60_000;
+
 beforeAll(async () => {
   backend = await startHttpLedger();
   vmcp = await startVmcp({
@@ -34,8 +37,9 @@ beforeAll(async () => {
     },
     args: ["--workers", "2"],
     env: { ALICE_KEY: KEYS.alice, BOB_KEY: KEYS.bob },
+    startTimeoutMs: START_TIMEOUT_MS,
   });
-});
+}, START_TIMEOUT_MS);
 
 afterAll(async () => {
   await vmcp[Symbol.asyncDispose]();

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import process from "node:process";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { stringify } from "yaml";
 import { openRawRunSession } from "../support/fault-clients.ts";
 import { checkHistory, History } from "../support/history.ts";
@@ -15,12 +15,24 @@ import {
   isRunning,
   processesWithEnv,
   processTree,
-  waitFor,
+  waitFor as waitWithin,
 } from "../support/quiescence.ts";
 import { lastMessage, openRawSession, sendRaw, type RawSession } from "../support/raw-client.ts";
 import { runVmcp, startVmcp, type VmcpOptions, type VmcpProcess } from "../support/vmcp-process.ts";
 
 const WORKERS = ["--workers", "2"];
+
+/** Each test starts three processes or more, which takes long where others want the processor too. */
+const PATIENCE_MS = 60_000;
+vi.setConfig({ testTimeout: 3 * PATIENCE_MS });
+
+async function waitFor<T>(condition: () => T | Promise<T>): ReturnType<typeof waitWithin<T>> {
+  return waitWithin(condition, { timeoutMs: PATIENCE_MS });
+}
+
+async function startPatiently(options: VmcpOptions): Promise<VmcpProcess> {
+  return startVmcp({ startTimeoutMs: PATIENCE_MS, ...options });
+}
 
 function configOf(backend: { readonly url: string }, sessions: object = {}): object {
   return {
@@ -33,7 +45,7 @@ function configOf(backend: { readonly url: string }, sessions: object = {}): obj
 }
 
 async function startWorkers(backend: HttpLedger, more: VmcpOptions = {}): Promise<VmcpProcess> {
-  return startVmcp({ config: configOf(backend), args: WORKERS, ...more });
+  return startPatiently({ config: configOf(backend), args: WORKERS, ...more });
 }
 
 /** In the order in which they were started. */
@@ -137,7 +149,7 @@ test.runIf(HAS_PROC)(
   async () => {
     await using stdio = await startStdioLedger();
     const mark = randomUUID();
-    await using vmcp = await startVmcp({
+    await using vmcp = await startPatiently({
       config: {
         backends: [
           { name: "b", command: stdio.command, args: [...stdio.args], env: { MARK: mark } },
@@ -167,7 +179,7 @@ test.runIf(HAS_PROC)(
     const history = new History("crash");
     const sessions = await Promise.all(
       Array.from({ length: 6 }, async () =>
-        openRawRunSession({ url: vmcp.url, history, patienceMs: 10_000 }),
+        openRawRunSession({ url: vmcp.url, history, patienceMs: PATIENCE_MS }),
       ),
     );
     const [, victim = 0] = workersOf(vmcp);
@@ -203,7 +215,9 @@ test.runIf(HAS_PROC)(
 
 test("SIGTERM lets the calls of all workers finish, and ends with 0 [F30]", async () => {
   await using backend = await startHttpLedger();
-  await using vmcp = await startWorkers(backend);
+  await using vmcp = await startWorkers(backend, {
+    config: configOf(backend, { drainDeadline: "30s" }),
+  });
   const sessions = [await openOn(vmcp.url, 0), await openOn(vmcp.url, 1)];
   const calls = sessions.map(async (session, index) =>
     session.request("tools/call", {
@@ -377,7 +391,7 @@ test("what keeps every worker from starting is said once, with its exit code", a
   await using backend = await startHttpLedger();
   const bundled = { name: "b", url: backend.url, caBundlePath: "missing.pem" };
 
-  const started = startVmcp({ config: { backends: [bundled] }, args: WORKERS });
+  const started = startPatiently({ config: { backends: [bundled] }, args: WORKERS });
 
   // Between the two there is nothing but the one sentence.
   await expect(started).rejects.toThrow(

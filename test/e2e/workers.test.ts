@@ -29,6 +29,9 @@ import { startVmcp, type VmcpProcess } from "../support/vmcp-process.ts";
 let backend: HttpLedger;
 let vmcp: VmcpProcess;
 
+/** Three processes, on a machine that may do other work. */
+const START_TIMEOUT_MS = 60_000;
+
 // One gateway for all: processes take long to start, and sessions keep the tests apart.
 beforeAll(async () => {
   backend = await startHttpLedger();
@@ -40,8 +43,9 @@ beforeAll(async () => {
       limits: { headersTimeout: "1s" },
     },
     args: ["--workers", "2"],
+    startTimeoutMs: START_TIMEOUT_MS,
   });
-});
+}, START_TIMEOUT_MS);
 
 afterAll(async () => {
   await vmcp[Symbol.asyncDispose]();
@@ -164,6 +168,24 @@ test("sessions of two workers take turns on one connection", async () => {
   expect(replies.map(counted)).toEqual([1, 1, 2, 2, 3, 3]);
   expect(replies.map(({ isReused }) => isReused)).toEqual([false, true, true, true, true, true]);
 });
+
+test.for([0, 60_000, 200_000])(
+  "a message with %d bytes of padding is forwarded, and its connection used again",
+  async (size) => {
+    const [first, second] = await openPair(vmcp.url);
+    const connection = new OneConnection(vmcp.url);
+    await connection.count(first);
+    const params = { name: "b_count", _meta: { padding: "x".repeat(size) } };
+
+    const replies = [
+      await connection.send(second, "tools/call", params),
+      await connection.send(second, "tools/call", params),
+    ];
+
+    expect(replies.map(counted)).toEqual([1, 2]);
+    expect(replies.map(({ isReused }) => isReused)).toEqual([true, true]);
+  },
+);
 
 test("an answer in events is forwarded as it comes", async () => {
   const [first, second] = await openPair(vmcp.url, { capabilities: { roots: {} } });
