@@ -50,7 +50,8 @@ let configs = 0;
 
 /**
  * Starts `vmcp serve` with a prefix before every name and sessions of their own; all else is as by default. `backends`
- * are URLs, `settings` hold for each of them, `operational` besides; `profile` is a folder for what --cpu-prof writes.
+ * are URLs, `settings` hold for each of them, `operational` besides; `serveArgs` are further options of `serve`; `profile`
+ * is a folder for what --cpu-prof writes.
  */
 export async function startVmcp({
   cli = CLI,
@@ -58,6 +59,7 @@ export async function startVmcp({
   settings = {},
   operational = {},
   nodeArgs = [],
+  serveArgs = [],
   env = {},
   profile,
 }) {
@@ -76,7 +78,7 @@ export async function startVmcp({
   // JSON is YAML too.
   writeFileSync(file, JSON.stringify(config));
   const profiling = profile === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${profile}`];
-  const args = [...nodeArgs, ...profiling, cli, "serve", file, "--port", "0"];
+  const args = [...nodeArgs, ...profiling, cli, "serve", file, "--port", "0", ...serveArgs];
   return owned(await startServer(args, { core: GATEWAY_CORE, env }));
 }
 

@@ -16,7 +16,7 @@ export class HttpWire {
     this.#url = url;
   }
 
-  /** Posts a message; resolves with `{status, sessionId, isEventStream, text}`. */
+  /** Posts a message; resolves with `{status, sessionId, isEventStream, text}`, with `gzip` in place of the text of a compressed body. */
   async post(body, headers = "") {
     const length = Buffer.byteLength(body);
     return this.#exchange(`${this.#head("POST", headers)}Content-Length: ${length}\r\n\r\n${body}`);
@@ -87,21 +87,23 @@ function parseAnswer(buffer) {
   if (headEnd < 0) return undefined;
   const head = buffer.latin1Slice(0, headEnd);
   const start = headEnd + HEAD_END.length;
-  const body = /\r\ntransfer-encoding: *chunked/i.test(head)
+  const found = /\r\ntransfer-encoding: *chunked/i.test(head)
     ? chunkedBody(buffer, start)
     : sizedBody(buffer, start, Number(/\r\ncontent-length: *(\d+)/i.exec(head)?.[1] ?? 0));
-  if (body === undefined) return undefined;
+  if (found === undefined) return undefined;
+  const { body, bytes } = found;
   return {
     status: Number(head.slice(9, 12)),
     sessionId: /\r\nmcp-session-id: *([^\r]+)/i.exec(head)?.[1],
     isEventStream: /\r\ncontent-type: *text\/event-stream/i.test(head),
-    ...body,
+    ...(/\r\ncontent-encoding: *gzip/i.test(head) ? { gzip: body } : { text: body.utf8Slice() }),
+    bytes,
   };
 }
 
 function sizedBody(buffer, start, length) {
   const bytes = start + length;
-  return buffer.length < bytes ? undefined : { text: buffer.utf8Slice(start, bytes), bytes };
+  return buffer.length < bytes ? undefined : { body: buffer.subarray(start, bytes), bytes };
 }
 
 function chunkedBody(buffer, start) {
@@ -113,7 +115,7 @@ function chunkedBody(buffer, start) {
     const size = Number.parseInt(buffer.latin1Slice(at, lineEnd), 16);
     const end = lineEnd + 2 + size;
     if (buffer.length < end + 2) return undefined;
-    if (size === 0) return { text: Buffer.concat(parts).toString(), bytes: end + 2 };
+    if (size === 0) return { body: Buffer.concat(parts), bytes: end + 2 };
     parts.push(buffer.subarray(lineEnd + 2, end));
     at = end + 2;
   }

@@ -1,7 +1,11 @@
 import { HttpWire } from "./http-wire.mjs";
+import { KnownList } from "./known-list.mjs";
 import { SseWire } from "./sse-wire.mjs";
 
 const REVISION = "2025-11-25";
+
+/** Of the one gateway that this process is for. */
+const LIST = new KnownList();
 
 /** One client session in a closed loop: it sends the next request when the last one is answered and checked. */
 export class LoadSession {
@@ -9,8 +13,8 @@ export class LoadSession {
   #work;
   #lastId = 0;
   #headers = "";
+  #sessionId;
   #callTail = "";
-  #listTail = "";
 
   /** `work` is `{tool, args, expected, steps}`: what is called by its original name, the text it returns, its progress. */
   constructor(url, work, transport = "http") {
@@ -22,7 +26,7 @@ export class LoadSession {
   async open() {
     await this.initialize();
     await this.ready();
-    await this.#findTool();
+    await this.findTool();
   }
 
   async initialize() {
@@ -32,6 +36,7 @@ export class LoadSession {
       clientInfo: { name: "loadgen", version: "1.0.0" },
     });
     if (message.result?.serverInfo === undefined) throw new Error("a wrong answer to initialize");
+    this.#sessionId = sessionId;
     this.#headers =
       sessionId === undefined
         ? ""
@@ -59,18 +64,25 @@ export class LoadSession {
     if (steps > 0) checkProgress(messages, id, steps);
   }
 
-  /** Asks for the first page of the tools. It was read once; from then on it must be the same but for the id. */
-  async list() {
+  /** Asks for the first page of the tools, which must be the same for all sessions. */
+  async list({ readsGzip = false } = {}) {
     const id = this.#nextId();
     const body = `{"jsonrpc":"2.0","id":${id},"method":"tools/list","params":{}}`;
-    const { status, text } = await this.#wire.post(body, this.#headers);
-    if (status !== 200) throw new Error(`HTTP ${status}: ${text.slice(0, 200)}`);
-    if (this.#listTail !== "" && text.endsWith(this.#listTail) && text.includes(`"id":${id},`))
-      return;
-    if (this.#listTail !== "") throw new Error(`another list: ${text.slice(0, 200)}`);
-    const { result } = JSON.parse(text);
-    if (!(result?.tools?.length > 0)) throw new Error(`no list: ${text.slice(0, 200)}`);
-    this.#listTail = text.slice(text.indexOf('"result":'));
+    const accepts = readsGzip ? "Accept-Encoding: gzip, deflate\r\n" : "";
+    const { status, text, gzip } = await this.#wire.post(body, `${this.#headers}${accepts}`);
+    if (status !== 200) throw new Error(`HTTP ${status}: ${text?.slice(0, 200)}`);
+    if (gzip === undefined) LIST.checkText(text, id);
+    else LIST.checkGzip(gzip, id);
+  }
+
+  /** The worker that made the session, from 0, where several serve the endpoint: the id begins with it. */
+  get owner() {
+    return Number.parseInt(this.#sessionId?.slice(0, 2), 16);
+  }
+
+  /** From now on each of the two uses the other one's connection. */
+  swapConnections(other) {
+    [this.#wire, other.#wire] = [other.#wire, this.#wire];
   }
 
   async end() {
@@ -85,7 +97,7 @@ export class LoadSession {
   }
 
   /** A gateway renames tools; what ends in the tool's name is taken for it, a whole last word before anything else. */
-  async #findTool() {
+  async findTool() {
     const { message } = await this.#request("tools/list", {});
     const { tool, args } = this.#work;
     const names = message.result?.tools?.map(({ name }) => name) ?? [];

@@ -1,11 +1,13 @@
 // Client sessions against one endpoint. Every answer is checked. Prints one line of JSON.
-//   node loadgen.mjs --url URL [--mode calls] [--sessions 64] [--seconds 2] [--warmup 0.5] [--tool echo] [--size 200] [--transport http|sse] [--pids 1,2]
+//   node loadgen.mjs --url URL [--mode calls] [--sessions 64] [--seconds 2] [--warmup 0.5] [--tool echo] [--size 200] [--transport http|sse] [--forwarded] [--pids 1,2]
 // Modes, by what one answer is:
 //   calls    tools/call, each session in a closed loop         lists    tools/list, likewise
+//   lists-plain  as lists, by a client that does not read gzip
 //   lives    initialize, initialized, tools/list, one call, DELETE
 //   starts   initialize alone; what is needed around it (initialized, DELETE) is not counted
 //   burst    one initialize of every session, all at once; runs until all are answered
 //   hold     as burst but 32 at a time, and the sessions are left open without a connection
+// With --forwarded each session of one worker uses the connection of one of another worker, which passes its requests on.
 // With --pids (Linux) `cpuMicros` is the CPU time per answer that those processes took in the measured window, and
 // `waitedShare` how much of it they were ready to run and had no CPU.
 import { setTimeout as delay } from "node:timers/promises";
@@ -24,6 +26,7 @@ const { values: options } = parseArgs({
     tool: { type: "string", default: "echo" },
     size: { type: "string", default: "200" },
     transport: { type: "string", default: "http" },
+    forwarded: { type: "boolean", default: false },
     pids: { type: "string", default: "" },
   },
 });
@@ -50,7 +53,8 @@ const phase = { isMeasuring: false, isOver: false };
 /** What each session does over and over between its beginning and its end. */
 const LOOPS = new Map([
   ["calls", { setUp: open, step: (session) => timed(() => session.call()), tearDown: end }],
-  ["lists", { setUp: open, step: (session) => timed(() => session.list()), tearDown: end }],
+  ["lists", { setUp: openWithList, step: listCompressed, tearDown: end }],
+  ["lists-plain", { setUp: open, step: (session) => timed(() => session.list()), tearDown: end }],
   ["lives", { step: live, afterError: close }],
   ["starts", { step: start, afterError: close }],
 ]);
@@ -67,6 +71,7 @@ console.log(JSON.stringify(summary(measured)));
 
 async function runLoops({ setUp, step, tearDown, afterError }) {
   if (setUp !== undefined) await Promise.all(sessions.map(setUp));
+  if (options.forwarded) crossConnections();
   const loops = sessions.map(async (session) => {
     while (!phase.isOver) {
       const isFine = await guarded(() => step(session));
@@ -77,6 +82,14 @@ async function runLoops({ setUp, step, tearDown, afterError }) {
   await Promise.all(loops);
   if (tearDown !== undefined) await Promise.allSettled(sessions.map(tearDown));
   return window;
+}
+
+/** A connection belongs to the worker that made the session for which it was opened. */
+function crossConnections() {
+  const [first, second] = [0, 1].map((worker) => sessions.filter(({ owner }) => owner === worker));
+  if (first.length !== second.length || first.length * 2 !== sessions.length)
+    throw new Error(`two workers have ${first.length} and ${second.length} sessions, not the same`);
+  for (const [index, session] of first.entries()) session.swapConnections(second[index]);
 }
 
 async function openAll() {
@@ -105,8 +118,18 @@ async function open(session) {
   await session.open();
 }
 
+/** What is compressed later is compared with what was not. */
+async function openWithList(session) {
+  await session.open();
+  await session.list();
+}
+
 async function end(session) {
   await session.end();
+}
+
+async function listCompressed(session) {
+  await timed(() => session.list({ readsGzip: true }));
 }
 
 function close(session) {

@@ -5,6 +5,12 @@ function cpuAtMost(times, against = PASS_THROUGH) {
   return { field: "cpuMicros", against, atMost: times, what: `CPU per answer, × ${against}` };
 }
 
+const MANY_TOOLS = {
+  backends: { count: 20, extraTools: 200 },
+  // What the pass-through stands before lists as much as one page of ours holds, prefixes aside.
+  pageTools: 995,
+};
+
 /**
  * What can be measured. A load with `args` is one of the generator, run against gateways side by side; one with
  * `module` measures vmcp in a way of its own. Bounds are those that the project holds vmcp to.
@@ -74,13 +80,21 @@ export const LOADS = new Map([
   [
     "lists",
     {
-      title: "tools/list, the first page of 20 backends × 200 tools",
+      title: "tools/list, the first page of 20 backends × 200 tools, by clients that read gzip",
       unit: "list",
       args: ["--mode", "lists"],
-      backends: { count: 20, extraTools: 200 },
-      // What the pass-through stands before lists as much as one page of ours holds, prefixes aside.
-      pageTools: 995,
+      ...MANY_TOOLS,
       bounds: [{ field: "cpuMicros", atMost: 100, unit: " µs", what: "CPU per list" }],
+    },
+  ],
+  [
+    "lists-plain",
+    {
+      title: "the same by clients that do not",
+      unit: "list",
+      args: ["--mode", "lists-plain"],
+      ...MANY_TOOLS,
+      bounds: [cpuAtMost(1)],
     },
   ],
   [
@@ -91,6 +105,13 @@ export const LOADS = new Map([
     },
   ],
   ["burst", { title: "1,000 initialize at once, 3 backends", module: "./burst.mjs" }],
+  [
+    "workers",
+    {
+      title: "calls with two workers, on connections of the session's worker and of the other one",
+      module: "./workers.mjs",
+    },
+  ],
   ["idle", { title: "10,000 idle sessions × 3 backends", module: "./idle.mjs" }],
   ["boot", { title: "vmcp --version, and vmcp serve until it is ready", module: "./boot.mjs" }],
 ]);

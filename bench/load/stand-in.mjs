@@ -28,6 +28,9 @@ const RUN = new Map([
   ["steps", ({ count }) => String(count)],
 ]);
 
+const SYLLABLES = "the of to ing er a list re con for tion name with is all per".split(" ");
+const RANGE = 2 ** 31 - 1;
+
 /** A backend with `extraTools` tools more than those that are called: `{initialize, answer, progress, isStreamed}`. */
 export function createStandIn(extraTools = 0) {
   const padding = Array.from({ length: extraTools }, (_value, index) => paddingTool(index + 1));
@@ -77,18 +80,17 @@ function isStreamed({ method, params }) {
   return method === "tools/call" && STREAMED.has(params.name);
 }
 
-/** About 480 bytes as JSON, as tools of real servers are. */
+/** About 480 bytes as JSON, as tools of real servers are, and a sixth of that as gzip, as theirs. */
 function paddingTool(number) {
+  const say = speaker(number);
   return {
     name: `tool_${String(number).padStart(3, "0")}`,
-    description: `Number ${number} of many tools that are listed and never called. `
-      .repeat(2)
-      .trim(),
+    description: say(118),
     inputSchema: {
       type: "object",
       properties: {
-        first: parameter("first"),
-        second: parameter("second"),
+        first: { type: "string", description: say(75) },
+        second: { type: "string", description: say(75) },
         third: { type: "integer" },
       },
       required: ["first"],
@@ -96,8 +98,20 @@ function paddingTool(number) {
   };
 }
 
-function parameter(name) {
-  return { type: "string", description: `What ${name} is for. `.repeat(4).trim() };
+/** Says so many letters of gibberish, the same at each start: what repeats itself would compress to next to nothing. */
+function speaker(seed) {
+  let state = seed;
+  const syllable = () => {
+    // The least generator that will do, by Park and Miller.
+    state = (state * 48_271) % RANGE;
+    return SYLLABLES[state % SYLLABLES.length];
+  };
+  const word = () => `${syllable()}${syllable()}`;
+  return (letters) => {
+    let text = "";
+    while (text.length < letters) text += `${word()} `;
+    return text.slice(0, letters).trim();
+  };
 }
 
 function failure(id, code, message) {

@@ -16,6 +16,7 @@ import type { SessionBackend } from "../session/backend-connection.ts";
 import type { LinkPolicy } from "../session/link-policy.ts";
 import type { Catalogues } from "../session/catalogues.ts";
 import type { OutgoingAuth } from "./outgoing-auth.ts";
+import { serverIdOf } from "./server-id.ts";
 
 export interface AssembledBackend {
   readonly session: SessionBackend;
@@ -71,14 +72,13 @@ function toSessionBackend(
   breakers: Breakers,
 ): SessionBackend {
   const { name, transport } = config;
-  const policy = toLinkPolicy(config);
+  const known = { name, policy: toLinkPolicy(config), serverId: serverIdOf(config) };
   if (transport !== "stdio") {
-    return { name, policy, connect: async (request, signal) => connector.connect(request, signal) };
+    return { ...known, connect: (request, signal) => connector.connect(request, signal) };
   }
   let breaker: CircuitBreaker | undefined;
   return {
-    name,
-    policy,
+    ...known,
     connect: async (request, signal) => {
       // Kept from the first start on: after a reload the name may be another backend's.
       breaker ??= breakers.get(name);

@@ -3,6 +3,7 @@ import { mintSessionId, type SessionId } from "../domain/ids.ts";
 import type { Logger } from "../domain/logger.ts";
 import { chooseSessionFactory } from "../gateway/session-source.ts";
 import { ADMIT_ALL, type AdmissionRules } from "../session/admission.ts";
+import type { SessionBackend } from "../session/backend-connection.ts";
 import type { GuardOf } from "../session/backend-guard.ts";
 import type { Catalogues } from "../session/catalogues.ts";
 import type { EdgeSession } from "../session/edge-session.ts";
@@ -30,19 +31,15 @@ export function createSessions(
   mintId: () => SessionId = mintSessionId,
 ): SessionManager<EdgeSession> {
   const { operational } = current().config;
+  const makers = new SessionMakers(own, sessionFactory, audit);
   return new SessionManager<EdgeSession>({
     ...audit.sessionListeners,
     storage: new MemoryStorage(),
     mintId,
     get factory() {
-      const chosen = chooseSessionFactory<MultiSessionFactory<EdgeSession>>({
-        sessionManagementV2: current().config.operational.sessionManagementV2,
-        sessionFactory: sessionFactory ?? own,
-        discovery: own,
-      });
-      return audit.factory(chosen);
+      return makers.of(current()).factory;
     },
-    backends: () => current().backends.map(({ assembled }) => assembled.session),
+    backends: () => makers.of(current()).backends,
     clock: monotonicMs,
     logger,
     idleTtlMs: operational.sessions.idleTtlMs,
@@ -57,6 +54,42 @@ export function createSessions(
       return current().config.operational.sessions.drainDeadlineMs;
     },
   });
+}
+
+interface SessionMaker {
+  readonly generation: Generation;
+  readonly factory: MultiSessionFactory<EdgeSession>;
+  readonly backends: readonly SessionBackend[];
+}
+
+/** Who makes sessions of which backends: the same for all sessions of one generation. */
+class SessionMakers {
+  readonly #own: LiveSessionFactory;
+  readonly #given: MultiSessionFactory<EdgeSession> | undefined;
+  readonly #audit: GatewayAudit;
+  #latest: SessionMaker | undefined;
+
+  constructor(
+    own: LiveSessionFactory,
+    given: MultiSessionFactory<EdgeSession> | undefined,
+    audit: GatewayAudit,
+  ) {
+    this.#own = own;
+    this.#given = given;
+    this.#audit = audit;
+  }
+
+  of(generation: Generation): SessionMaker {
+    if (this.#latest?.generation === generation) return this.#latest;
+    const chosen = chooseSessionFactory<MultiSessionFactory<EdgeSession>>({
+      sessionManagementV2: generation.config.operational.sessionManagementV2,
+      sessionFactory: this.#given ?? this.#own,
+      discovery: this.#own,
+    });
+    const backends = generation.backends.map(({ assembled }) => assembled.session);
+    this.#latest = { generation, factory: this.#audit.factory(chosen), backends };
+    return this.#latest;
+  }
 }
 
 /** The gateway's own way to make sessions. */

@@ -44,15 +44,15 @@ export class Connection implements BackendConnection {
     return this.#channel.forward(request, sink);
   }
 
-  async send(message: Buffer): Promise<void> {
-    await this.#channel.send(message);
+  send(message: Buffer): Promise<void> {
+    return this.#channel.send(message);
   }
 
   openNotifications(): void {
     this.#channel.openNotifications();
   }
 
-  async listCapabilities(signal: AbortSignal): Promise<CapabilitySet> {
+  listCapabilities(signal: AbortSignal): Promise<CapabilitySet> {
     return fetchCapabilities(this.#ask, this.greeting, this.#settings, signal);
   }
 
@@ -72,7 +72,7 @@ export class Connection implements BackendConnection {
     return this.#ownAsk;
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#channel[Symbol.asyncDispose]();
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#channel[Symbol.asyncDispose]();
   }
 }

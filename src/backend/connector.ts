@@ -48,7 +48,7 @@ export function createBackendConnector(options: BackendOptions): BackendConnecto
   const settings = toSettings(options);
   const transports = toTransports(settings);
   return {
-    connect: async (request, signal) => openConnection(transports, settings, request, signal),
+    connect: (request, signal) => openConnection(transports, settings, request, signal),
     setTimeouts: (timeouts) => void Object.assign(settings.timeouts, timeouts),
     createProbe: (onListsChanged = () => {}) => {
       const parts = { transports, settings, onListsChanged };

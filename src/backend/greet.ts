@@ -9,6 +9,7 @@ import { backendError } from "./node-errors.ts";
 import type { BackendSettings } from "./options.ts";
 import type { BackendConnection, Channel, ClientProfile, ConnectionListener } from "./ports.ts";
 import type { JsonRpcMessage } from "../mcp/json-rpc.ts";
+import type { StartTime } from "./start-time.ts";
 import { discover, MAX_DISCOVERIES, type Discovery } from "./stateless/discover.ts";
 import { StatelessConnection } from "./stateless/stateless-connection.ts";
 import { StatelessWire } from "./stateless/stateless-wire.ts";
@@ -40,6 +41,7 @@ export interface GreetParts {
   /** Given, no list is fetched. */
   readonly knownCapabilities?: CapabilitySet | undefined;
   readonly logLevel?: string | undefined;
+  readonly time: StartTime;
 }
 
 /** Of the time to start, the part that a backend has to answer a question that it may not know. */
@@ -50,29 +52,29 @@ const MAX_ASKING_MS = 5_000;
  * Greets a backend on a new channel and lists what it offers. Undefined where the backend did not say which family of
  * revisions it speaks and the channel is of no more use: some programs end when they are asked before `initialize`.
  */
-export async function greet(
-  parts: GreetParts,
-  way: Greeting,
-  signal: AbortSignal,
-): Promise<Opened | undefined> {
-  const { channel, settings } = parts;
-  if (way === "initialize" || channel.standalone === undefined)
-    return greetBySession(parts, signal);
+export function greet(parts: GreetParts, way: Greeting): Promise<Opened | undefined> {
+  return way === "initialize" || parts.channel.standalone === undefined
+    ? greetBySession(parts)
+    : greetByAsking(parts, way);
+}
+
+async function greetByAsking(parts: GreetParts, way: Greeting): Promise<Opened | undefined> {
+  const { channel, settings, time } = parts;
   const wire = new StatelessWire(channel, parts.client);
   const ask = createAsk(wire, (message) => parts.held.unsolicited(message));
-  const found = await discover(ask, settings, askingMs(settings), signal);
+  const found = await discover(ask, settings, askingMs(settings), time.end.signal);
   if (found.family === "stateless") {
     settings.spoken.confirm("stateless");
     wire.setLogLevel(parts.logLevel);
-    return openStateless(parts, wire, found.greeting, signal);
+    return openStateless(parts, wire, found.greeting);
   }
   const isCertain = settings.spoken.known === "stateless" && found.family === "unclear";
   if (way === "askOnly" || settings.spoken.isPinned || isCertain)
     throw notStateless(settings, found);
   const opened =
     channel.standalone === "stdio" && found.family === "unclear"
-      ? await greetUnlessEnded(parts, found.error, signal)
-      : await greetBySession(parts, signal, MAX_DISCOVERIES);
+      ? await greetUnlessEnded(parts, found.error)
+      : await greetBySession(parts, MAX_DISCOVERIES);
   if (opened !== undefined) settings.spoken.confirm("sessionful");
   return opened;
 }
@@ -87,42 +89,30 @@ function askingMs({ spoken, timeouts }: BackendSettings): number {
 async function greetUnlessEnded(
   parts: GreetParts,
   unclear: VmcpError,
-  signal: AbortSignal,
 ): Promise<Opened | undefined> {
   if (unclear.code !== "backend_timeout") return undefined;
   try {
-    return await greetBySession(parts, signal, MAX_DISCOVERIES);
+    return await greetBySession(parts, MAX_DISCOVERIES);
   } catch (thrown) {
-    if (!signal.aborted && VmcpError.from(thrown).code === "backend_closed") return undefined;
+    if (!parts.time.end.isAborted && VmcpError.from(thrown).code === "backend_closed")
+      return undefined;
     throw thrown;
   }
 }
 
 /** `asked` is how many questions the channel may have carried before: a late answer must not pass for this one. */
-async function greetBySession(parts: GreetParts, signal: AbortSignal, asked = 0): Promise<Opened> {
-  const { channel, held, settings, client, knownCapabilities } = parts;
-  const ask = createAsk(channel, (message) => held.unsolicited(message), asked);
-  const greeting = sameAsBefore(settings, await shakeHands(channel, ask, settings, client, signal));
+async function greetBySession(parts: GreetParts, asked = 0): Promise<Opened> {
+  const { channel, held, settings, knownCapabilities, time } = parts;
+  const greeting = await shakeHands(parts, asked);
   const connection = new Connection(channel, held, greeting, settings);
-  const capabilities = knownCapabilities ?? (await connection.listCapabilities(signal));
+  const capabilities = knownCapabilities ?? (await connection.listCapabilities(time.end.signal));
   return { connection, capabilities };
 }
 
-/** Every session of a backend is told the same: one object does for all of them. */
-function sameAsBefore(settings: BackendSettings, greeting: BackendGreeting): BackendGreeting {
-  const before = LATEST_GREETING.get(settings);
-  if (before !== undefined && JSON.stringify(before) === JSON.stringify(greeting)) return before;
-  LATEST_GREETING.set(settings, greeting);
-  return greeting;
-}
-
-const LATEST_GREETING = new WeakMap<BackendSettings, BackendGreeting>();
-
 async function openStateless(
-  { channel, held, settings, listener, knownCapabilities }: GreetParts,
+  { channel, held, settings, listener, knownCapabilities, time }: GreetParts,
   wire: StatelessWire,
   greeting: BackendGreeting,
-  signal: AbortSignal,
 ): Promise<Opened> {
   const ask = createAsk(wire, () => {}, MAX_DISCOVERIES);
   const connection = new StatelessConnection({ channel, wire, ask, greeting, settings, listener });
@@ -131,7 +121,7 @@ async function openStateless(
     lost: (error) => listener.lost(error),
   });
   if (knownCapabilities === undefined) {
-    return { connection, capabilities: await connection.listCapabilities(signal) };
+    return { connection, capabilities: await connection.listCapabilities(time.end.signal) };
   }
   wire.useTools(knownCapabilities.tools);
   return { connection, capabilities: knownCapabilities };

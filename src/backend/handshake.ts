@@ -1,57 +1,147 @@
+import { isDeepStrictEqual } from "node:util";
 import type { BackendGreeting } from "../domain/capabilities.ts";
+import type { VmcpError } from "../domain/errors.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../domain/json.ts";
-import { encodeNotification } from "../mcp/json-rpc.ts";
+import type { AnswerSink, BackendMessage } from "../mcp/exchange.ts";
+import { encodeNotification, encodeRequest, OWN_ID_PREFIX } from "../mcp/json-rpc.ts";
 import { isSessionfulRevision, LATEST_SESSIONFUL, SESSIONFUL_REVISIONS } from "../mcp/revisions.ts";
-import { resultOf, type Ask } from "./ask.ts";
+import { resultOf } from "./ask.ts";
 import { backendError } from "./node-errors.ts";
 import type { BackendSettings } from "./options.ts";
-import type { Channel, ClientProfile } from "./ports.ts";
+import type { Channel, ClientProfile, ConnectionListener } from "./ports.ts";
+import type { StartTime } from "./start-time.ts";
+
+/** What it takes to open a backend session. */
+export interface HandshakeParts {
+  readonly channel: Pick<Channel, "forward" | "agree" | "send">;
+  /** Hears what else comes on the way to the answer. */
+  readonly held: Pick<ConnectionListener, "unsolicited">;
+  readonly settings: BackendSettings;
+  readonly client: Pick<ClientProfile, "capabilities" | "info">;
+  readonly time: StartTime;
+}
 
 /**
  * Opens the backend session: `initialize` in the client's own words, then `notifications/initialized`.
  *
  * Offers the configured revision, else the newest sessionful one, and takes any sessionful revision in
- * return. Throws `backend_protocol` where the backend speaks another one or none.
+ * return. `asked` is how many questions the channel may have carried before: a late answer must not pass for this one.
+ * Throws `backend_protocol` where the backend speaks another revision or none.
  */
-export async function shakeHands(
-  channel: Channel,
-  ask: Ask,
-  settings: BackendSettings,
-  client: Pick<ClientProfile, "capabilities" | "info">,
-  signal: AbortSignal,
-): Promise<BackendGreeting> {
-  const { name, revision, timeouts } = settings;
-  const params = {
-    protocolVersion: revision === undefined || revision === "auto" ? LATEST_SESSIONFUL : revision,
-    capabilities: client.capabilities,
-    clientInfo: client.info,
-  };
-  const question = { method: "initialize", params, timeoutMs: timeouts.startMs };
-  const result = resultOf(name, "initialize", await ask(question, signal));
-  if (result === undefined) {
-    throw backendError(name, "backend_protocol", "does not know the method initialize", {
-      executionState: "not_executed",
-    });
-  }
-  const greeting = readGreeting(name, result);
+export async function shakeHands(parts: HandshakeParts, asked: number): Promise<BackendGreeting> {
+  const { channel, settings, time } = parts;
+  const answer = await introduce(parts, `${OWN_ID_PREFIX}own:${asked + 1}`);
+  const greeting = greetingOf(settings, answer);
   channel.agree(greeting.revision);
-  await unlessAborted(channel.send(encodeNotification("notifications/initialized")), signal);
+  await time.until(channel.send(INITIALIZED));
   return greeting;
 }
 
-/** Stops waiting when the signal aborts; what was waited for runs on and its failure is nobody's. */
-async function unlessAborted(sending: Promise<void>, signal: AbortSignal): Promise<void> {
-  let giveUp: (() => void) | undefined;
-  const aborted = new Promise<never>((_resolve, reject) => {
-    giveUp = () => reject(signal.reason);
-    signal.addEventListener("abort", giveUp, { once: true });
+const INITIALIZED = encodeNotification("notifications/initialized");
+
+function introduce(parts: HandshakeParts, id: string): Promise<BackendMessage> {
+  return new Promise((resolve, reject) => {
+    parts.time.end.throwIfAborted();
+    const introduction = new Introduction(parts, resolve, reject);
+    introduction.send(id);
   });
-  try {
-    await Promise.race([sending, aborted]);
-    signal.throwIfAborted();
-  } finally {
-    if (giveUp !== undefined) signal.removeEventListener("abort", giveUp);
+}
+
+/** One `initialize` under way. */
+class Introduction implements AnswerSink {
+  readonly #parts: HandshakeParts;
+  readonly #resolve: (answer: BackendMessage) => void;
+  readonly #reject: (reason: unknown) => void;
+
+  constructor(
+    parts: HandshakeParts,
+    resolve: (answer: BackendMessage) => void,
+    reject: (reason: unknown) => void,
+  ) {
+    this.#parts = parts;
+    this.#resolve = resolve;
+    this.#reject = reject;
   }
+
+  send(id: string): void {
+    const { channel, settings, client, time } = this.#parts;
+    const bytes = introductionOf(client, settings.revision, id);
+    const { startMs: timeoutMs } = settings.timeouts;
+    const exchange = channel.forward({ id, method: "initialize", bytes, timeoutMs }, this);
+    time.end.onAbort((reason) => {
+      exchange.cancel("The gateway no longer waits for it");
+      this.#reject(reason);
+    });
+  }
+
+  event(message: BackendMessage): boolean {
+    this.#parts.held.unsolicited(message);
+    return true;
+  }
+
+  answer(message: BackendMessage): void {
+    this.#parts.time.end.onAbort(undefined);
+    this.#resolve(message);
+  }
+
+  fail(error: VmcpError): void {
+    this.#parts.time.end.onAbort(undefined);
+    this.#reject(error);
+  }
+}
+
+/** Sessions of clients that describe themselves alike introduce them in the same words. */
+function introductionOf(
+  client: HandshakeParts["client"],
+  configured: string | undefined,
+  id: string,
+): Buffer {
+  const revision =
+    configured === undefined || configured === "auto" ? LATEST_SESSIONFUL : configured;
+  const before = INTRODUCTIONS.get(client);
+  if (before?.revision === revision && before.id === id) return before.bytes;
+  const { capabilities, info: clientInfo } = client;
+  const params = { protocolVersion: revision, capabilities, clientInfo };
+  const bytes = encodeRequest(id, "initialize", params);
+  INTRODUCTIONS.set(client, { revision, id, bytes });
+  return bytes;
+}
+
+interface SentIntroduction {
+  readonly revision: string;
+  readonly id: string;
+  readonly bytes: Buffer;
+}
+
+/** Of each description of a client, the words in which it was introduced last. */
+const INTRODUCTIONS = new WeakMap<object, SentIntroduction>();
+
+/** Every session of a backend is told the same, to the byte as a rule: one object does for all of them. */
+function greetingOf(settings: BackendSettings, answer: BackendMessage): BackendGreeting {
+  const before = HEARD.get(settings);
+  if (before?.bytes.equals(answer.bytes)) return before.greeting;
+  const greeting = greetingIn(settings, answer);
+  const isSame = before !== undefined && isDeepStrictEqual(before.greeting, greeting);
+  const kept = isSame ? before.greeting : greeting;
+  // A copy: what came is a part of a larger piece of memory.
+  HEARD.set(settings, { bytes: Buffer.from(answer.bytes), greeting: kept });
+  return kept;
+}
+
+interface HeardGreeting {
+  /** The whole message. */
+  readonly bytes: Buffer;
+  readonly greeting: BackendGreeting;
+}
+
+const HEARD = new WeakMap<BackendSettings, HeardGreeting>();
+
+function greetingIn({ name }: BackendSettings, answer: BackendMessage): BackendGreeting {
+  const result = resultOf(name, "initialize", answer);
+  if (result !== undefined) return readGreeting(name, result);
+  throw backendError(name, "backend_protocol", "does not know the method initialize", {
+    executionState: "not_executed",
+  });
 }
 
 function readGreeting(backend: string, result: JsonObject): BackendGreeting {

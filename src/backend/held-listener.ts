@@ -11,7 +11,9 @@ const MAX_HELD = 256;
  */
 export class HeldListener implements ConnectionListener {
   #listener: ConnectionListener;
-  #held: (() => void)[] | undefined = [];
+  #isHolding = true;
+  /** Made with the first message: most backends say nothing before they are asked. */
+  #held: (() => void)[] | undefined;
 
   constructor(listener: ConnectionListener) {
     this.#listener = listener;
@@ -23,7 +25,7 @@ export class HeldListener implements ConnectionListener {
   }
 
   unsolicited(message: BackendMessage): void {
-    if (this.#held !== undefined && this.#held.length >= MAX_HELD) return;
+    if (this.#isHolding && this.#held !== undefined && this.#held.length >= MAX_HELD) return;
     this.#pass(() => this.#listener.unsolicited(message));
   }
 
@@ -33,20 +35,32 @@ export class HeldListener implements ConnectionListener {
 
   /** Hands on everything in order, once those who were promised the connection have had their turn. */
   releaseSoon(): void {
-    setImmediate(() => {
-      const held = this.#held ?? [];
-      this.#held = undefined;
-      for (const pass of held) pass();
-    });
+    setImmediate(release, this);
   }
 
   /** Nobody will have the connection: nothing is handed on, now or later. */
   drop(): void {
-    this.#held = [];
+    this.#isHolding = true;
+    this.#held = undefined;
+  }
+
+  release(): void {
+    const held = this.#held;
+    this.#isHolding = false;
+    this.#held = undefined;
+    for (const pass of held ?? []) pass();
   }
 
   #pass(pass: () => void): void {
-    if (this.#held === undefined) pass();
-    else this.#held.push(pass);
+    if (!this.#isHolding) {
+      pass();
+      return;
+    }
+    this.#held ??= [];
+    this.#held.push(pass);
   }
+}
+
+function release(held: HeldListener): void {
+  held.release();
 }

@@ -1,14 +1,13 @@
 import type { CapabilitySet } from "../domain/capabilities.ts";
 import { ANONYMOUS, type Identity } from "../domain/identity.ts";
-import { DEADLINES } from "../lib/deadlines.ts";
 import { VmcpError } from "../domain/errors.ts";
 import { isJsonObject } from "../domain/json.ts";
 import { LATEST_SESSIONFUL } from "../mcp/revisions.ts";
-import { greet, type Greeting, type Opened } from "./greet.ts";
+import { greet, type GreetParts, type Greeting, type Opened } from "./greet.ts";
 import { HeldListener } from "./held-listener.ts";
-import { backendError } from "./node-errors.ts";
 import type { BackendSettings } from "./options.ts";
 import type { ClientProfile, ConnectionListener } from "./ports.ts";
+import { StartTime } from "./start-time.ts";
 import type { SpokenFamily } from "./stateless/spoken-family.ts";
 import type { OpenChannel, Principal, Transports } from "./transports.ts";
 
@@ -22,7 +21,7 @@ export interface OpenRequest {
   readonly currentIdentity?: () => Identity;
   readonly listener: ConnectionListener;
   /** Given, no list is fetched. */
-  readonly knownCapabilities?: CapabilitySet;
+  readonly knownCapabilities?: CapabilitySet | undefined;
   /** The level that its client has set, where the backend is to be told with each request. */
   readonly logLevel?: string | undefined;
   /** The gateway looks for itself: then it also finds out which revisions the backend speaks. */
@@ -42,33 +41,31 @@ export async function openConnection(
   request: OpenRequest,
   signal: AbortSignal,
 ): Promise<Opened> {
-  signal.throwIfAborted();
-  const attempt = new AbortController();
-  const giveUp = (): void => attempt.abort(signal.reason);
-  signal.addEventListener("abort", giveUp, { once: true });
-  const deadline = DEADLINES.add(settings.timeouts.startMs, () => {
-    attempt.abort(startError(settings));
-  });
+  const time = new StartTime(settings, signal);
   try {
-    return await transports.tryEach(async (openChannel) => {
-      attempt.signal.throwIfAborted();
-      return openBy(openChannel, settings, request, attempt.signal);
+    return await transports.tryEach((openChannel) => {
+      time.end.throwIfAborted();
+      return openBy(openChannel, settings, request, time);
     });
   } finally {
-    deadline.cancel();
-    signal.removeEventListener("abort", giveUp);
+    time[Symbol.dispose]();
   }
 }
 
-async function openBy(
+function openBy(
   openChannel: OpenChannel,
   settings: BackendSettings,
   request: OpenRequest,
-  signal: AbortSignal,
+  time: StartTime,
 ): Promise<Opened> {
   const { spoken } = settings;
-  const opening = new Opening(openChannel, settings, request, signal);
-  if (!spoken.mustAsk(request.isProbe === true)) return openAsKnown(opening, spoken, signal);
+  const opening = new Opening(openChannel, settings, request, time);
+  return spoken.mustAsk(request.isProbe === true)
+    ? openByAsking(opening, spoken)
+    : openAsKnown(opening, spoken, time);
+}
+
+async function openByAsking(opening: Opening, spoken: SpokenFamily): Promise<Opened> {
   const opened = await opening.by("ask");
   if (opened !== undefined) return opened;
   const withSession = await opening.by("initialize");
@@ -80,12 +77,13 @@ async function openBy(
 async function openAsKnown(
   opening: Opening,
   { isPinned }: SpokenFamily,
-  signal: AbortSignal,
+  time: StartTime,
 ): Promise<Opened> {
   try {
     return await opening.by("initialize");
   } catch (refusal) {
-    if (isPinned || !opening.canStandAlone || signal.aborted || !isRefusal(refusal)) throw refusal;
+    if (isPinned || !opening.canStandAlone || time.end.isAborted || !isRefusal(refusal))
+      throw refusal;
     try {
       return await opening.by("askOnly");
     } catch {
@@ -99,19 +97,19 @@ class Opening {
   readonly #openChannel: OpenChannel;
   readonly #settings: BackendSettings;
   readonly #request: OpenRequest;
-  readonly #signal: AbortSignal;
+  readonly #time: StartTime;
   #canStandAlone = false;
 
   constructor(
     openChannel: OpenChannel,
     settings: BackendSettings,
     request: OpenRequest,
-    signal: AbortSignal,
+    time: StartTime,
   ) {
     this.#openChannel = openChannel;
     this.#settings = settings;
     this.#request = request;
-    this.#signal = signal;
+    this.#time = time;
   }
 
   /** Whether the channel of the last attempt can carry requests without a session. */
@@ -123,22 +121,31 @@ class Opening {
   async by(way: "ask"): Promise<Opened | undefined>;
   async by(way: "initialize" | "askOnly"): Promise<Opened>;
   async by(way: Greeting): Promise<Opened | undefined> {
+    const parts = this.#open();
+    try {
+      const opened = await greet(parts, way);
+      if (opened === undefined) await discard(parts);
+      else parts.held.releaseSoon();
+      return opened;
+    } catch (thrown) {
+      await discard(parts);
+      throw thrown;
+    }
+  }
+
+  #open(): GreetParts {
     const { client, listener, knownCapabilities, logLevel } = this.#request;
+    const [settings, time] = [this.#settings, this.#time];
     const held = new HeldListener(listener);
     const channel = this.#openChannel(held, principalOf(this.#request));
     this.#canStandAlone = channel.standalone !== undefined;
-    let opened: Opened | undefined;
-    try {
-      const settings = this.#settings;
-      const parts = { channel, held, settings, client, listener, knownCapabilities, logLevel };
-      opened = await greet(parts, way, this.#signal);
-      return opened;
-    } finally {
-      if (opened === undefined) held.drop();
-      else held.releaseSoon();
-      if (opened === undefined) await channel[Symbol.asyncDispose]();
-    }
+    return { channel, held, settings, client, listener, knownCapabilities, logLevel, time };
   }
+}
+
+async function discard({ held, channel }: GreetParts): Promise<void> {
+  held.drop();
+  await channel[Symbol.asyncDispose]();
 }
 
 /** An answer in MCP's own words to an `initialize` that its sender does not take. */
@@ -155,9 +162,4 @@ function principalOf({ client, identity = ANONYMOUS, currentIdentity }: OpenRequ
     isJsonObject(elicitation) &&
     elicitation["url"] !== undefined;
   return { identity: currentIdentity ?? (() => identity), opensLinks };
-}
-
-function startError({ name, timeouts }: BackendSettings): Error {
-  const sentence = `did not start within ${timeouts.startMs / 1_000} s`;
-  return backendError(name, "backend_timeout", sentence, { executionState: "not_executed" });
 }

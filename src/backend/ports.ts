@@ -25,7 +25,7 @@ export interface ConnectRequest {
   readonly currentIdentity?: () => Identity;
   readonly client: ClientProfile;
   readonly listener: ConnectionListener;
-  readonly knownCapabilities?: CapabilitySet;
+  readonly knownCapabilities?: CapabilitySet | undefined;
 }
 
 /** One live, greeted connection to one backend. */

@@ -33,24 +33,25 @@ export class Transports {
    * Resolves as the first transport does that the backend speaks. Where it speaks none, what the first one
    * met is what was wrong.
    */
-  async tryEach<T>(connect: (openChannel: OpenChannel) => Promise<T>): Promise<T> {
-    return this.#try(this.#openers, connect);
+  tryEach<T>(connect: (openChannel: OpenChannel) => Promise<T>): Promise<T> {
+    return this.#try(this.#openers, 0, connect);
   }
 
   async #try<T>(
     openers: readonly OpenChannel[],
+    index: number,
     connect: (openChannel: OpenChannel) => Promise<T>,
   ): Promise<T> {
-    const [opener, ...others] = openers;
+    const opener = openers[index];
     if (opener === undefined) throw new VmcpError("internal", "There is no transport to try");
     try {
       const connected = await connect(opener);
       this.#prefer(opener);
       return connected;
     } catch (thrown) {
-      if (others.length === 0 || !isOtherTransport(thrown)) throw thrown;
+      if (index + 1 === openers.length || !isOtherTransport(thrown)) throw thrown;
       try {
-        return await this.#try(others, connect);
+        return await this.#try(openers, index + 1, connect);
       } catch (later) {
         throw isOtherTransport(later) ? thrown : later;
       }

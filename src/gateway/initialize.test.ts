@@ -3,7 +3,7 @@ import { VmcpError } from "../domain/errors.ts";
 import { parseBackendName } from "../domain/ids.ts";
 import type { JsonObject } from "../domain/json.ts";
 import type { BackendStanding } from "../session/edge-session.ts";
-import { initializeResult, readClientProfile } from "./initialize.ts";
+import { initializeAnswer, initializeResult, readClientProfile } from "./initialize.ts";
 import { edgeSession } from "./testing/edge-session.ts";
 
 const SERVER = { name: "vmcp", version: "1.2.3" };
@@ -115,5 +115,30 @@ describe("instructions", () => {
 
   test("keep silent when only some did", () => {
     expect(resultWith(ready("a"), failed("b"))["instructions"]).toBeUndefined();
+  });
+});
+
+test("an answer follows what it depends on, however many were alike before", () => {
+  const server = { name: "vmcp", version: "1" };
+  const client = (revision: string) => ({ revision, capabilities: {}, info: {} });
+  const one = ready("a", { instructions: "First." });
+  const answerTo = (revision: string, ...standings: readonly BackendStanding[]): unknown => {
+    const session = edgeSession({ client: client(revision), backends: () => standings });
+    const answer: unknown = JSON.parse(initializeAnswer(session, server));
+    expect(answer).toEqual(initializeResult(session, server));
+    return answer;
+  };
+
+  const first = answerTo("2025-11-25", one);
+  const again = answerTo("2025-11-25", { ...one, phase: "connecting" });
+
+  expect(again).toEqual(first);
+  expect(answerTo("2025-06-18", one)).toMatchObject({ protocolVersion: "2025-06-18" });
+  expect(answerTo("2025-11-25", ready("a", { instructions: "Other." }))).toMatchObject({
+    instructions: "Other.",
+  });
+  expect(answerTo("2025-11-25", one, ready("b"))).toMatchObject({ instructions: "# a\n\nFirst." });
+  expect(answerTo("2025-11-25", failed("a"))).toMatchObject({
+    instructions: expect.stringContaining("No tools are available"),
   });
 });

@@ -52,6 +52,40 @@ export function initializeResult(session: EdgeSession, server: ServerInfo): Json
   };
 }
 
+/** As JSON. Sessions of the same kind are answered alike: the latest answer is made once for all of them. */
+export function initializeAnswer(session: EdgeSession, server: ServerInfo): string {
+  const { revision } = session.client;
+  const standings = session.backends();
+  const before = LATEST_ANSWERS.get(server);
+  if (before?.revision === revision && before.isTo(standings)) return before.json;
+  const json = JSON.stringify(initializeResult(session, server));
+  LATEST_ANSWERS.set(server, new Answer(revision, standings, json));
+  return json;
+}
+
+/** What was answered, and what it depends on. */
+class Answer {
+  readonly revision: string;
+  readonly json: string;
+  readonly #standings: readonly BackendStanding[];
+
+  constructor(revision: string, standings: readonly BackendStanding[], json: string) {
+    this.revision = revision;
+    this.#standings = standings;
+    this.json = json;
+  }
+
+  isTo(standings: readonly BackendStanding[]): boolean {
+    if (standings.length !== this.#standings.length) return false;
+    return standings.every(({ name, greeting, failure }, index) => {
+      const mine = this.#standings[index];
+      return mine?.name === name && mine.greeting === greeting && mine.failure === failure;
+    });
+  }
+}
+
+const LATEST_ANSWERS = new WeakMap<ServerInfo, Answer>();
+
 /** What any backend declares of a capability that is not declared for all: the union, or nothing. */
 export function unionOf(standings: readonly BackendStanding[], name: string): JsonObject {
   const declared = standings.flatMap(({ greeting }) => {

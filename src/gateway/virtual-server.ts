@@ -30,17 +30,22 @@ class OwnAnswer {
   readonly kind = "answer";
   /** The id as the client wrote it. */
   readonly idJson: string;
-  /** JSON; a large one is shared by many answers. */
-  readonly result: string | Buffer;
+  readonly #result: string | Buffer;
 
+  /** `result` is JSON; bytes are a page of a list. */
   constructor(idJson: string, result: string | Buffer) {
     this.idJson = idJson;
-    this.result = result;
+    this.#result = result;
+  }
+
+  /** The result where it is a page of a list: the same bytes for all who are shown it. */
+  get page(): Buffer | undefined {
+    return typeof this.#result === "string" ? undefined : this.#result;
   }
 
   /** The whole message in one piece, made anew each time. */
   get bytes(): Buffer {
-    return encodeResult(this.idJson, this.result);
+    return encodeResult(this.idJson, this.#result);
   }
 }
 

@@ -1,8 +1,10 @@
+import type { LateSignal } from "./late-signal.ts";
+
 /** Lets at most `limit` holders in at a time; those who wait are served in order. */
 export class Semaphore {
   readonly #limit: number;
   /** Made when somebody has to wait: most semaphores never see that. */
-  #waiting: Set<() => void> | undefined;
+  #waiting: Set<(permit: Disposable) => void> | undefined;
   #held = 0;
 
   constructor(limit: number) {
@@ -16,43 +18,44 @@ export class Semaphore {
     return new Permit(this);
   }
 
-  /** Resolves with a permit to dispose of; rejects with the signal's reason if that comes first. */
-  async acquire(signal: AbortSignal): Promise<Disposable> {
-    signal.throwIfAborted();
-    if (this.#held >= this.#limit) await this.#turn(signal);
-    this.#held += 1;
-    return new Permit(this);
-  }
-
-  /** For permits only. */
-  release(): void {
-    this.#held -= 1;
-    if (this.#waiting !== undefined) this.#wakeNext(this.#waiting);
-  }
-
-  async #turn(signal: AbortSignal): Promise<void> {
-    await new Promise<void>((resolve, reject) => {
-      const wake = (): void => {
-        signal.removeEventListener("abort", giveUp);
-        resolve();
-      };
-      const giveUp = (): void => {
-        this.#waiting?.delete(wake);
-        reject(signal.reason);
-      };
-      this.#waiting ??= new Set();
-      this.#waiting.add(wake);
-      signal.addEventListener("abort", giveUp, { once: true });
+  /**
+   * Resolves with a permit to dispose of; rejects with the reason of the withdrawal if that comes first. The withdrawal
+   * has no other listener meanwhile.
+   */
+  acquire(withdrawal: LateSignal): Promise<Disposable> {
+    return new Promise((resolve, reject) => {
+      withdrawal.throwIfAborted();
+      const free = this.tryAcquire();
+      if (free === undefined) this.#wait(withdrawal, resolve, reject);
+      else resolve(free);
     });
-    // Someone who did not have to wait may have come in between waking and running.
-    if (this.#held >= this.#limit) await this.#turn(signal);
   }
 
-  #wakeNext(waiting: Set<() => void>): void {
-    const [next] = waiting;
-    if (next === undefined) return;
-    waiting.delete(next);
-    next();
+  /** For permits only. The place of one who leaves is taken by who waits longest, before anyone else can. */
+  release(): void {
+    for (const letIn of this.#waiting ?? []) {
+      this.#waiting?.delete(letIn);
+      letIn(new Permit(this));
+      return;
+    }
+    this.#held -= 1;
+  }
+
+  #wait(
+    withdrawal: LateSignal,
+    resolve: (permit: Disposable) => void,
+    reject: (reason: unknown) => void,
+  ): void {
+    const letIn = (permit: Disposable): void => {
+      withdrawal.onAbort(undefined);
+      resolve(permit);
+    };
+    this.#waiting ??= new Set();
+    this.#waiting.add(letIn);
+    withdrawal.onAbort((reason) => {
+      this.#waiting?.delete(letIn);
+      reject(reason);
+    });
   }
 }
 

@@ -44,7 +44,9 @@ export interface AnswerSink {
 /** A request under way, as seen by the one who waits for it. Every method is harmless after the end. */
 export interface Exchange {
   /** The configured name of the backend that it goes to, where it goes to one. */
-  readonly backend?: string;
+  readonly backend?: string | undefined;
+  /** Stands for the server behind that name; another server under the same name has another. */
+  readonly serverId?: string | undefined;
   /**
    * Stops waiting and tells the backend (`notifications/cancelled` where the revision has it). The sink
    * hears nothing more, not even `fail`.

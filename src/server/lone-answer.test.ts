@@ -49,20 +49,3 @@ test("a client that reads both gets JSON", async () => {
 
   expect(type).toBe("application/json");
 });
-
-test.for([0, 32_700, 32_768, 1_000_000])(
-  "a list with %d letters of text arrives whole, under the id of its request",
-  async (letters) => {
-    const page = Buffer.from(JSON.stringify({ tools: ["ü".repeat(letters)] }));
-    await using edge = await startHost({ session: { list: () => page } });
-    const list = { jsonrpc: "2.0", id: "é🙂", method: "tools/list" };
-
-    const answers = [
-      await post(edge.url, list, { accept: "text/event-stream, application/json" }),
-      await post(edge.url, list, EVENTS_ONLY),
-    ];
-
-    const expected = `{"jsonrpc":"2.0","id":"é🙂","result":${page.toString()}}`;
-    expect(answers.map(({ text }) => text)).toEqual([expected, `data: ${expected}\n\n`]);
-  },
-);

@@ -61,9 +61,14 @@ export class AdmissionGate {
    * `deadlineMs` passed first. Only the first call waits: a repetition tells at once whether all have left.
    */
   async closeAndDrain(deadlineMs?: number): Promise<boolean> {
-    if (this.#isClosed) return this.#inFlight === 0;
+    const isRepeated = this.#isClosed;
+    return this.close() || (!isRepeated && this.drained(deadlineMs));
+  }
+
+  /** Refuses everyone from now on and tells whether nobody is inside. */
+  close(): boolean {
     this.#isClosed = true;
-    return this.drained(deadlineMs);
+    return this.#inFlight === 0;
   }
 
   /** Waits until nobody is inside, without closing. Resolves with false if `deadlineMs` passed first. */

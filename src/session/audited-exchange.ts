@@ -24,6 +24,14 @@ export class AuditedExchange implements AnswerSink, Exchange {
     return this;
   }
 
+  get backend(): string | undefined {
+    return this.#exchange.backend;
+  }
+
+  get serverId(): string | undefined {
+    return this.#exchange.serverId;
+  }
+
   event(message: BackendMessage): boolean {
     return this.#sink.event(message);
   }

@@ -113,6 +113,10 @@ export class AuditedSession implements Required<EdgeSession> {
     return this.#session.lastUsedAtMs;
   }
 
+  get isEnding(): boolean {
+    return this.#session.isEnding === true;
+  }
+
   get isBusy(): boolean {
     return this.#session.isBusy;
   }
@@ -139,6 +143,10 @@ export class AuditedSession implements Required<EdgeSession> {
 
   attachStream(stream: ClientStream): AttachedStream {
     return this.#session.attachStream(stream);
+  }
+
+  serverIdOf(request: InboundRequest): string | undefined {
+    return this.#session.serverIdOf?.(request);
   }
 
   toolDefinition(name: string): JsonObject | undefined {

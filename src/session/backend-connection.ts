@@ -37,7 +37,7 @@ export interface ConnectRequest {
   readonly client: ClientProfile;
   readonly listener: ConnectionListener;
   /** Lists that are known to be current; where given, no list is fetched. */
-  readonly knownCapabilities?: CapabilitySet;
+  readonly knownCapabilities?: CapabilitySet | undefined;
 }
 
 /**
@@ -80,6 +80,11 @@ export interface ConnectOutcome {
 /** A backend as a session sees it: its name and how to reach it. */
 export interface SessionBackend {
   readonly name: BackendName;
+  /**
+   * Stands for the server behind the name: equal wherever the same server is meant, in other processes and after a
+   * reload too, and never shown to anybody. Default: nothing tells servers of one name apart.
+   */
+  readonly serverId?: string | undefined;
   /** Default: everything in it is off. */
   readonly policy?: LinkPolicy | undefined;
   /**

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { VmcpError } from "../domain/errors.ts";
+import { LateSignal } from "../lib/late-signal.ts";
 import { Semaphore } from "../lib/semaphore.ts";
 import {
   capabilitySet,
@@ -234,7 +235,7 @@ describe("the guard of a backend", () => {
   test("is asked by those who waited for a permit only when they have it", async () => {
     const guard = recordingGuard();
     const slot = new Semaphore(1);
-    const held = await slot.acquire(new AbortController().signal);
+    const held = await slot.acquire(new LateSignal());
     const { link } = linkTo(fakeBackend("a"), { guard, slots: [slot] });
 
     const connecting = link.connect();

@@ -8,12 +8,13 @@ import type { BackendMessage } from "../mcp/exchange.ts";
 import type {
   BackendConnection,
   ConnectionListener,
+  ConnectOutcome,
   ConnectRequest,
   SessionBackend,
 } from "./backend-connection.ts";
 import type { BackendGuard } from "./backend-guard.ts";
 import { tellFailure } from "./guard-outcome.ts";
-import { attemptConnect } from "./connect-attempt.ts";
+import { ConnectAttempt } from "./connect-attempt.ts";
 import { budgetSpent, retryIn, toUnavailable } from "./link-failures.ts";
 import { NO_LINK_POLICY, type LinkPolicy } from "./link-policy.ts";
 import { LinkUpkeep, needsUpkeep, type UpkeptLink } from "./link-upkeep.ts";
@@ -27,9 +28,8 @@ type LinkState =
   | { readonly phase: "idle" }
   | {
       readonly phase: "connecting";
-      readonly attempt: Promise<void>;
-      /** Ends the attempt when the link closes. */
-      readonly closing: AbortController;
+      readonly ending: Promise<void>;
+      readonly attempt: ConnectAttempt;
     }
   | { readonly phase: "ready"; readonly connection: BackendConnection }
   | {
@@ -41,7 +41,8 @@ type LinkState =
     }
   /** Closed because nobody used it, until a call does. */
   | { readonly phase: "resting" }
-  | { readonly phase: "closed" };
+  /** With its end, once that has begun. */
+  | { readonly phase: "closed"; readonly ending?: Promise<VmcpError | undefined> };
 
 /** The session that a link belongs to. One object serves all its links, which are many. */
 export interface LinkHost {
@@ -50,8 +51,8 @@ export interface LinkHost {
   readonly closeDeadlineMs: number;
   readonly logger: Logger;
   now(): number;
-  /** The session's part of a connect request; the link adds its own listener and what is known of the lists. */
-  connectRequest(): Omit<ConnectRequest, "listener" | "knownCapabilities">;
+  /** What a backend is asked to connect with; `known` are lists that are known to be current. */
+  connectRequest(listener: ConnectionListener, known: CapabilitySet | undefined): ConnectRequest;
   /** Permits to take before connecting, narrowest first: those of the session, then those of the process. */
   slotsFor(backend: BackendName): readonly Semaphore[];
   /** Lists that are known to be current, so that they need not be fetched. */
@@ -112,6 +113,10 @@ export class BackendLink implements AsyncDisposable, UpkeptLink {
 
   get name(): BackendName {
     return this.#backend.name;
+  }
+
+  get serverId(): string | undefined {
+    return this.#backend.serverId;
   }
 
   get policy(): LinkPolicy {
@@ -179,16 +184,17 @@ export class BackendLink implements AsyncDisposable, UpkeptLink {
   }
 
   /** Connects unless connected; resolves when the attempt has ended, either way. */
-  async connect(): Promise<void> {
-    if (this.#state.phase === "connecting") return this.#state.attempt;
-    if (this.#state.phase === "ready" || this.#state.phase === "closed") return undefined;
+  connect(): Promise<void> {
+    if (this.#state.phase === "connecting") return this.#state.ending;
+    if (this.#state.phase === "ready" || this.#state.phase === "closed") return Promise.resolve();
     if (this.#state.phase === "failed" && this.#state.isHeld && this.#waitMs(this.#state) > 0) {
-      return undefined;
+      return Promise.resolve();
     }
-    const closing = new AbortController();
-    const attempt = this.#attempt(closing);
-    this.#state = { phase: "connecting", attempt, closing };
-    return attempt;
+    const made = new Made(this);
+    const attempt = this.#attemptFor(made);
+    const ending = this.#settle(attempt.run(), made);
+    this.#state = { phase: "connecting", ending, attempt };
+    return ending;
   }
 
   /**
@@ -240,34 +246,59 @@ export class BackendLink implements AsyncDisposable, UpkeptLink {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const state = this.#state;
-    this.#state = { phase: "closed" };
-    this.#upkeep?.stop();
-    if (state.phase === "connecting") {
-      state.closing.abort(new VmcpError("session_closed", "The session was closed"));
-      await state.attempt;
-    }
-    if (state.phase === "ready") this.#letGo(state.connection);
-    const leaving = this.#leaving ?? new Set<Promise<void>>();
-    const results = await Promise.allSettled(leaving);
-    const failed = results.find((result) => result.status === "rejected");
-    if (failed !== undefined) throw failed.reason;
+    const failure = await this.end();
+    if (failure !== undefined) throw failure;
   }
 
-  async #attempt(closing: AbortController): Promise<void> {
+  /** Closes the link at once, and resolves with what was not closed cleanly, which is logged. Never rejects. */
+  end(): Promise<VmcpError | undefined> {
+    const state = this.#state;
+    if (state.phase === "closed" && state.ending !== undefined) return state.ending;
+    this.#state = { phase: "closed" };
+    this.#upkeep?.stop();
+    const ending = this.#close(state);
+    this.#state = { phase: "closed", ending };
+    return ending;
+  }
+
+  async #close(state: LinkState): Promise<VmcpError | undefined> {
+    if (state.phase === "connecting") {
+      state.attempt.abort(new VmcpError("session_closed", "The session was closed"));
+      await state.ending;
+    }
+    let failure: VmcpError | undefined;
+    if (state.phase === "ready") {
+      try {
+        await this.#closed(state.connection);
+      } catch (error) {
+        this.#warnOf(error);
+        failure = VmcpError.from(error);
+      }
+    }
+    if (this.#leaving !== undefined) {
+      const results = await Promise.allSettled(this.#leaving);
+      const failed = results.find((result) => result.status === "rejected");
+      if (failed !== undefined) failure ??= VmcpError.from(failed.reason);
+    }
+    return failure;
+  }
+
+  #attemptFor(made: Made): ConnectAttempt {
     const { startTimeoutMs, closeDeadlineMs } = this.#host;
-    const made = new Attempt(this);
+    return new ConnectAttempt({
+      name: this.name,
+      slots: this.#host.slotsFor(this.name),
+      timeoutMs: startTimeoutMs,
+      admit: () => this.#admit(made),
+      connect: (signal) => this.#backend.connect(this.#request(made), signal),
+      onAbandoned: (late) => this.#track(orAfter(late, closeDeadlineMs)),
+    });
+  }
+
+  async #settle(connecting: Promise<ConnectOutcome>, made: Made): Promise<void> {
     let failure: unknown;
     try {
-      const { connection, capabilities, error } = await attemptConnect({
-        name: this.name,
-        slots: this.#host.slotsFor(this.name),
-        timeoutMs: startTimeoutMs,
-        attempt: closing,
-        admit: () => this.#admit(made),
-        connect: async (signal) => this.#backend.connect(this.#request(made), signal),
-        onAbandoned: (late) => this.#track(orAfter(late, closeDeadlineMs)),
-      });
+      const { connection, capabilities, error } = await connecting;
       failure = error ?? made.error;
       if (connection !== undefined && capabilities !== undefined && failure === undefined) {
         made.connection = connection;
@@ -299,7 +330,7 @@ export class BackendLink implements AsyncDisposable, UpkeptLink {
     this.#host.onReady(this, capabilities, isFirst);
   }
 
-  #fail(thrown: unknown, { isAdmitted, refusal }: Attempt): void {
+  #fail(thrown: unknown, { isAdmitted, refusal }: Made): void {
     if (this.#state.phase === "closed") {
       if (isAdmitted) this.#guard.withdrawn();
       return;
@@ -350,7 +381,7 @@ export class BackendLink implements AsyncDisposable, UpkeptLink {
     this.#lastUsedAtMs = this.#host.now();
   }
 
-  #admit(made: Attempt): void {
+  #admit(made: Made): void {
     try {
       this.#guard.admit();
       made.isAdmitted = true;
@@ -360,19 +391,19 @@ export class BackendLink implements AsyncDisposable, UpkeptLink {
     }
   }
 
-  #request(made: Attempt): ConnectRequest {
+  #request(made: Made): ConnectRequest {
     // A backend that lost its state may have been replaced by one that offers something else.
     const known = this.#connects === 0 ? this.#host.knownCapabilities(this.name) : undefined;
-    return {
-      ...this.#host.connectRequest(),
-      ...(known !== undefined && { knownCapabilities: known }),
-      listener: made,
-    };
+    return this.#host.connectRequest(made, known);
   }
 
   #letGo(connection: BackendConnection): void {
+    this.#track(this.#closed(connection));
+  }
+
+  #closed(connection: BackendConnection): Promise<void> {
     this.#host.onLeave(connection);
-    this.#track(connection[Symbol.asyncDispose]());
+    return connection[Symbol.asyncDispose]();
   }
 
   #track(closing: Promise<void>): void {
@@ -385,18 +416,22 @@ export class BackendLink implements AsyncDisposable, UpkeptLink {
     try {
       await closing;
     } catch (error) {
-      this.#host.logger.warn("backend connection did not close cleanly", {
-        backend: this.name,
-        reason: messageOf(error),
-      });
+      this.#warnOf(error);
     }
     // While the link closes, whoever closes it reads the outcome from the set.
     if (this.#state.phase !== "closed") this.#leaving?.delete(closing);
   }
+
+  #warnOf(fault: unknown): void {
+    this.#host.logger.warn("backend connection did not close cleanly", {
+      backend: this.name,
+      reason: messageOf(fault),
+    });
+  }
 }
 
-/** One attempt and the connection that it made, which it hears; so the loss of an older one harms nobody. */
-class Attempt implements ConnectionListener {
+/** What one attempt made: a connection, which it hears; so the loss of an older one harms nobody. */
+class Made implements ConnectionListener {
   readonly #link: BackendLink;
   isAdmitted = false;
   /** Why the guard did not let it be tried. */

@@ -1,8 +1,9 @@
 import { expect, test } from "vitest";
 import { parseBackendName } from "../domain/ids.ts";
+import { LateSignal } from "../lib/late-signal.ts";
 import { BackendSlots } from "./backend-slots.ts";
 
-const NEVER = new AbortController().signal;
+const NEVER = new LateSignal();
 const B1 = parseBackendName("b1");
 const B2 = parseBackendName("b2");
 

@@ -65,6 +65,10 @@ export class Call implements AnswerSink, Exchange {
     return this.link.name;
   }
 
+  get serverId(): string | undefined {
+    return this.link.serverId;
+  }
+
   /** The connection that carries the call; undefined while it waits for one. */
   get connection(): BackendConnection | undefined {
     return this.#connection;

@@ -26,6 +26,20 @@ test("what a session was offered is offered to the next of its kind, for a minut
   expect(catalogues.lastKnown(A, "x")).toBe(known);
 });
 
+test("lists that a session was told instead of asking get no younger by that", () => {
+  const { clock, catalogues } = at();
+  const fetched = catalogues.remember(A, "x", capabilitySet({ tools: ["t"] }));
+  clock.nowMs = FRESH_MS;
+
+  catalogues.remember(A, "x", fetched);
+  clock.nowMs = FRESH_MS + 1;
+  const toldAgain = catalogues.fresh(A, "x");
+  catalogues.remember(A, "x", capabilitySet({ tools: ["t"] }));
+
+  expect(toldAgain).toBeUndefined();
+  expect(catalogues.fresh(A, "x")).toBe(fetched);
+});
+
 test.for([
   [300_000, 300_000],
   [20_000, 20_000],

@@ -84,6 +84,14 @@ export class Catalogues {
     greeting?: BackendGreeting,
   ): CapabilitySet {
     const kinds = this.#byBackend.get(backend) ?? new Map<string, Entry>();
+    const known = kinds.get(kind);
+    if (known !== undefined && this.#isTold(backend, known, fetched, greeting)) {
+      if (kinds.size > 1) {
+        kinds.delete(kind);
+        kinds.set(kind, known);
+      }
+      return fetched;
+    }
     this.#byBackend.set(backend, kinds);
     const capabilities = this.intern(backend, fetched);
     kinds.delete(kind);
@@ -115,6 +123,19 @@ export class Catalogues {
   /** The backend said that its lists changed: the next session of each kind of client asks again. */
   invalidate(backend: BackendName): void {
     this.#changes.set(backend, this.#changeOf(backend) + 1);
+  }
+
+  /** Whether this is what was told to the session instead of asking: it is as old as it was. */
+  #isTold(
+    backend: BackendName,
+    { capabilities, greeting, change }: Entry,
+    offered: CapabilitySet,
+    given: BackendGreeting | undefined,
+  ): boolean {
+    const isLast = this.#lastByBackend.get(backend) === capabilities;
+    return (
+      capabilities === offered && greeting === given && isLast && change === this.#changeOf(backend)
+    );
   }
 
   #changeOf(backend: BackendName): number {

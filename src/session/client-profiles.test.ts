@@ -22,7 +22,21 @@ test("clients that describe themselves alike share one profile", () => {
   expect(second.clientKind).toBe(first.clientKind);
 });
 
+test("clients that come in turns share the profiles of their own kind", () => {
+  const profiles = new ClientProfiles();
+  const first = profiles.of(profile("a"), user("u"));
+  const other = profiles.of(profile("a"), user("v"));
+
+  const again = profiles.of(profile("a"), user("u"));
+  const sameAgain = profiles.of(profile("a"), user("u"));
+
+  expect(again).toBe(first);
+  expect(sameAgain).toBe(first);
+  expect(other.clientKind).not.toBe(first.clientKind);
+});
+
 test.for<[string, ClientProfile, Identity]>([
+  ["something more to say", profile("a", { isAskedInCallsOnly: true }), ANONYMOUS],
   ["another name", profile("b"), ANONYMOUS],
   ["other capabilities", profile("a", { capabilities: {} }), ANONYMOUS],
   ["another revision", profile("a", { revision: "2025-06-18" }), ANONYMOUS],

@@ -1,6 +1,7 @@
 import type { BackendName } from "../domain/ids.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../domain/json.ts";
 import type { Logger } from "../domain/logger.ts";
+import { MAX_OPEN_QUESTIONS } from "../mcp/client-questions.ts";
 import type { BackendMessage } from "../mcp/exchange.ts";
 import type { InboundResponse } from "../mcp/inbound-message.ts";
 import {
@@ -18,10 +19,7 @@ import type { BackendConnection, ClientProfile } from "./backend-connection.ts";
 import { reasonIn } from "./cancel-reason.ts";
 import { refusalByAbilities, wantsUnofferedContext } from "./client-abilities.ts";
 
-/** Requests of one backend connection that may wait for the client at once; the rest is refused. */
-const MAX_PENDING = 8;
-
-/** The same where the connection serves many clients, each of which is asked during its own calls. */
+/** As `MAX_OPEN_QUESTIONS`, where the connection serves many clients, each of which is asked during its own calls. */
 const MAX_PENDING_OF_MANY = 64;
 
 interface Pending {
@@ -167,7 +165,7 @@ export class ClientRequests {
       (pending) => pending.connection === connection,
     );
     const isOfMany = this.#host.client.isAskedInCallsOnly === true;
-    const maxPending = isOfMany ? MAX_PENDING_OF_MANY : MAX_PENDING;
+    const maxPending = isOfMany ? MAX_PENDING_OF_MANY : MAX_OPEN_QUESTIONS;
     if (waiting.length < maxPending) return undefined;
     return {
       code: INTERNAL_ERROR,

@@ -1,24 +1,25 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { parseBackendName } from "../domain/ids.ts";
+import { LateSignal } from "../lib/late-signal.ts";
 import { Semaphore } from "../lib/semaphore.ts";
-import { attemptConnect } from "./connect-attempt.ts";
+import { ConnectAttempt } from "./connect-attempt.ts";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
-const NEVER = new AbortController().signal;
+const NEVER = new LateSignal();
 
 /** An attempt that hangs until its time is over. */
 function hang(slot: Semaphore): Promise<unknown> {
-  return attemptConnect({
+  const attempt = new ConnectAttempt({
     name: parseBackendName("b1"),
     slots: [slot],
     timeoutMs: 30_000,
-    attempt: new AbortController(),
     admit() {},
     connect: async () => new Promise(() => {}),
     onAbandoned() {},
-  }).catch((thrown: unknown) => thrown);
+  });
+  return attempt.run().catch((thrown: unknown) => thrown);
 }
 
 test("an attempt that takes long lets the next one begin, and its own end frees no second permit", async () => {

@@ -49,6 +49,9 @@ export interface BackendStanding {
 export interface EdgeSession extends MultiSession {
   readonly client: ClientProfile;
 
+  /** Whether it is on its way out: what is under way goes on for a while, and nothing new begins. Default false. */
+  readonly isEnding?: boolean;
+
   /**
    * Sends a request of the client to the backend that owns what it names; the answer flows into `sink`.
    *
@@ -58,8 +61,15 @@ export interface EdgeSession extends MultiSession {
   forward(request: InboundRequest, sink: AnswerSink): Exchange;
 
   /**
-   * One page of a list as the JSON bytes of a result, names already those that the client may use. Throws
-   * `invalid_params` for a cursor that no page of the list as it is now gave out.
+   * The `Exchange.serverId` that this request would have were it sent now. Throws as `forward` does for what names
+   * nothing. Default: nothing is known of servers.
+   */
+  serverIdOf?(request: InboundRequest): string | undefined;
+
+  /**
+   * One page of a list as the JSON bytes of a result, names already those that the client may use: the same buffer for
+   * everybody who is shown that page, not to be written to. Throws `invalid_params` for a cursor that no page of the
+   * list as it is now gave out.
    */
   list(name: ListName, cursor?: JsonValue): Buffer;
 

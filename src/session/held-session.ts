@@ -1,3 +1,4 @@
+import type { LateSignal } from "../lib/late-signal.ts";
 import type { MultiSession } from "./session.ts";
 
 /**
@@ -25,35 +26,32 @@ interface PlaceholderSession<S extends MultiSession> {
 export interface CreatingSession<S extends MultiSession> {
   readonly phase: "creating";
   readonly ready: Readiness<S>;
-  readonly abort: AbortController;
+  readonly abort: LateSignal;
 }
 
 /** A session that will be there later, or the reason why not. Settles once; nobody has to listen. */
 export class Readiness<S> {
-  readonly #promise: Promise<S>;
-  #resolve: (session: S) => void = () => {};
-  #reject: (error: unknown) => void = () => {};
-
-  constructor() {
-    this.#promise = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
-    // Without a listener a rejection would end the process.
-    this.#promise.catch(() => {});
-  }
+  #outcome: { readonly session: S } | { readonly error: unknown } | undefined;
+  /** Made for the first who waits: for most sessions nobody does. */
+  #promise: Promise<S> | undefined;
+  #resolve: ((session: S) => void) | undefined;
+  #reject: ((error: unknown) => void) | undefined;
 
   succeed(session: S): void {
-    this.#resolve(session);
+    if (this.#outcome !== undefined) return;
+    this.#outcome = { session };
+    this.#resolve?.(session);
   }
 
   fail(error: unknown): void {
-    this.#reject(error);
+    if (this.#outcome !== undefined) return;
+    this.#outcome = { error };
+    this.#reject?.(error);
   }
 
   /** Waits for the session; rejects with the reason of the signal if that aborts first. */
   async wait(signal?: AbortSignal): Promise<S> {
-    if (signal === undefined) return this.#promise;
+    if (signal === undefined) return this.#later;
     signal.throwIfAborted();
     let onAbort: (() => void) | undefined;
     const aborted = new Promise<never>((_resolve, reject) => {
@@ -61,7 +59,7 @@ export class Readiness<S> {
       signal.addEventListener("abort", onAbort, { once: true });
     });
     try {
-      return await Promise.race([this.#promise, aborted]);
+      return await Promise.race([this.#later, aborted]);
     } finally {
       if (onAbort !== undefined) signal.removeEventListener("abort", onAbort);
     }
@@ -69,12 +67,26 @@ export class Readiness<S> {
 
   /** Resolves when it is known whether there is a session, or when the deadline has passed. */
   async settled(deadlineMs?: number): Promise<void> {
-    const settled = Promise.allSettled([this.#promise]);
+    const settled = Promise.allSettled([this.#later]);
     let timer: NodeJS.Timeout | undefined;
     const deadline = new Promise<void>((resolve) => {
       if (deadlineMs !== undefined) timer = setTimeout(resolve, deadlineMs);
     });
     await Promise.race([settled, deadline]);
     clearTimeout(timer);
+  }
+
+  get #later(): Promise<S> {
+    this.#promise ??= new Promise((resolve, reject) => {
+      const outcome = this.#outcome;
+      if (outcome === undefined) {
+        this.#resolve = resolve;
+        this.#reject = reject;
+      } else if ("session" in outcome) resolve(outcome.session);
+      else reject(outcome.error);
+    });
+    // Without a listener a rejection would end the process.
+    this.#promise.catch(() => {});
+    return this.#promise;
   }
 }

@@ -50,8 +50,11 @@ export class IdentityQuota {
   }
 }
 
-/** No two identities share a text, whatever characters they are made of. */
-function ownerOf(identity: Identity): string | undefined {
+/**
+ * Stands for an identity in counts; undefined for anonymous clients. No two identities share a text, whatever
+ * characters they are made of.
+ */
+export function ownerOf(identity: Identity): string | undefined {
   return identity.kind === "verified"
     ? JSON.stringify([identity.issuer, identity.subject])
     : undefined;

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 /** Most clients ask once and never for a second page, so that pages are large. */
 const DEFAULT_PAGE_ITEMS = 1_000;
 
-/** One list as its pages, each a whole result as JSON bytes. */
+/** One list as its pages, each a whole result as JSON bytes that are never written to. */
 export interface ListPages {
   readonly first: Buffer;
   /** Equal for lists of equal content. */

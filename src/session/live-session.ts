@@ -35,6 +35,7 @@ import type {
 } from "./session.ts";
 import { SessionCaller } from "./session-caller.ts";
 import { SessionParts } from "./session-parts.ts";
+import type { StartPatience } from "./start-wait.ts";
 import { canListTasks, mergeTaskLists } from "./task-lists.ts";
 import type { ListName } from "./view.ts";
 
@@ -78,21 +79,26 @@ export class LiveSession implements EdgeSession, CallHost {
     return this.#isUnused;
   }
 
+  get isEnding(): boolean {
+    return this.#closing !== undefined;
+  }
+
   get isBusy(): boolean {
     return this.#parts.isBusy;
   }
 
   get metadata(): Readonly<Record<string, string>> {
     const subject = subjectOf(this.identity);
-    const connected = [...this.#parts.links.values()]
-      .filter((link) => link.phase === "ready")
-      .map((link) => link.name)
-      .toSorted();
+    const connected: string[] = [];
+    for (const { phase, name } of this.#parts.links.values()) {
+      if (phase === "ready") connected.push(name);
+    }
+    connected.sort();
     // Members that are set one by one: V8 gives each object made of spread ones a shape of its own, which weighs more.
     const metadata: Record<string, string> = {};
     if (subject !== undefined) metadata["vmcp.identity.subject"] = subject;
     if (connected.length > 0) metadata["vmcp.backend.ids"] = connected.join(",");
-    return metadata;
+    return Object.freeze(metadata);
   }
 
   get tools(): readonly AdvertisedCapability[] {
@@ -120,16 +126,23 @@ export class LiveSession implements EdgeSession, CallHost {
   }
 
   /**
-   * Connects to every backend; resolves when each attempt has ended. A backend that the session can start
-   * without is not waited for longer than `patienceMs`, if that is given: one of which others like this client
-   * know what it says and offers, so that it can be told without asking, and one that keeps failing.
+   * Connects to every backend; resolves when each attempt has ended, or has been waited for long enough. The session can
+   * start without a backend of which others like this client know what it says and offers, so that it can be told
+   * without asking, and without one that keeps failing.
    */
-  async connect(patienceMs?: number): Promise<void> {
-    await this.#parts.links.connect((link) =>
-      link.isDoubtful || this.#parts.lists.greetingOf(link.name) !== undefined
-        ? patienceMs
-        : undefined,
+  connect(patience: StartPatience = {}): Promise<void> {
+    return this.#parts.links.connect(
+      (link) => link.isDoubtful || this.#parts.lists.greetingOf(link.name) !== undefined,
+      patience,
     );
+  }
+
+  /** Whether any backend is connected, or one that is about to be is known well enough to be told of. */
+  get hasBackend(): boolean {
+    for (const link of this.#parts.links.values()) {
+      if (link.phase === "ready" || this.#parts.expectedGreeting(link) !== undefined) return true;
+    }
+    return false;
   }
 
   /** From now on the client is told when a list changes; until now it had none. */
@@ -184,6 +197,12 @@ export class LiveSession implements EdgeSession, CallHost {
     inFlight.set(id, call);
     call.start();
     return call;
+  }
+
+  serverIdOf(request: InboundRequest): string | undefined {
+    const { routes, lists, links } = this.#parts;
+    const { backend } = routes.target(lists.current(), request, () => this.backends());
+    return links.get(backend)?.serverId;
   }
 
   list(name: ListName, cursor?: JsonValue): Buffer {
@@ -265,7 +284,7 @@ export class LiveSession implements EdgeSession, CallHost {
     return this.#calls.getPrompt(name, args, options);
   }
 
-  async close(reason?: VmcpError): Promise<void> {
+  close(reason?: VmcpError): Promise<void> {
     if (this.#closing === undefined) {
       this.#endsWith = reason;
       this.#closing = this.#close();
@@ -273,7 +292,7 @@ export class LiveSession implements EdgeSession, CallHost {
     return this.#closing;
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 
@@ -338,7 +357,8 @@ export class LiveSession implements EdgeSession, CallHost {
   async #close(): Promise<void> {
     const { closeDeadlineMs, inFlight, around } = this.#parts;
     this.#parts.quiet();
-    const hasDrained = await this.#gate.closeAndDrain(closeDeadlineMs);
+    // Awaited even where nothing is in flight: whoever is told of the end meanwhile must find the session closing.
+    const hasDrained = await (this.#gate.close() || this.#gate.drained(closeDeadlineMs));
     if (!hasDrained) {
       // Made only where somebody hears of it: most sessions end without a call under way.
       const reason = this.#endsWith ?? sessionClosed();

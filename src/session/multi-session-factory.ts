@@ -14,6 +14,7 @@ import type { SessionBackend } from "./backend-connection.ts";
 import { BackendSlots } from "./backend-slots.ts";
 import type { Catalogues } from "./catalogues.ts";
 import { ClientProfiles } from "./client-profiles.ts";
+import type { BackendStanding } from "./edge-session.ts";
 import type { IntroducedAs } from "./introduced.ts";
 import { LiveSession } from "./live-session.ts";
 import type { SessionConfiguration, SessionSurroundings } from "./live-session-options.ts";
@@ -150,12 +151,12 @@ export class LiveSessionFactory implements MultiSessionFactory<LiveSession> {
     );
   }
 
-  async makeSession(
+  makeSession(
     identity: Identity,
     backends: readonly (SessionBackend | undefined)[],
     options: MakeSessionOptions,
   ): Promise<LiveSession> {
-    return this.#make(mintSessionId(), identity, backends, options);
+    return this.makeSessionWithId(mintSessionId(), identity, backends, options);
   }
 
   async makeSessionWithId(
@@ -164,19 +165,12 @@ export class LiveSessionFactory implements MultiSessionFactory<LiveSession> {
     backends: readonly (SessionBackend | undefined)[],
     options: MakeSessionOptions,
   ): Promise<LiveSession> {
-    return this.#make(parseSessionId(id), identity, backends, options);
-  }
-
-  async #make(
-    id: SessionId,
-    identity: Identity,
-    given: readonly (SessionBackend | undefined)[],
-    options: MakeSessionOptions,
-  ): Promise<LiveSession> {
-    options.signal?.throwIfAborted();
-    const session = this.#create(id, identity, this.#present(given), options);
+    const sessionId = parseSessionId(id);
+    if (options.withdrawal === undefined) options.signal?.throwIfAborted();
+    else options.withdrawal.throwIfAborted();
+    const session = this.#create(sessionId, identity, this.#present(backends), options);
     try {
-      await this.#start(session, options.signal);
+      await this.#start(session, options);
     } catch (error) {
       await session[Symbol.asyncDispose]();
       throw error;
@@ -194,11 +188,13 @@ export class LiveSessionFactory implements MultiSessionFactory<LiveSession> {
     const configuration = this.#configurationOf(backends, drainDeadlineMs);
     this.#made += 1;
     const number = this.#made;
+    const { client: shared, clientKind } = this.#clients.of(client, identity);
     const session = new LiveSession({
       id,
       number,
       identity,
-      ...this.#clients.of(client, identity),
+      client: shared,
+      clientKind,
       configuration,
       around: this.#around,
     });
@@ -240,27 +236,20 @@ export class LiveSessionFactory implements MultiSessionFactory<LiveSession> {
   }
 
   /** Rejects only if the signal aborts, or if a backend failed and that is not to be tolerated. */
-  async #start(session: LiveSession, signal: AbortSignal | undefined): Promise<void> {
-    const { startDeadlineMs, partialFailure } = this.#options;
+  async #start(session: LiveSession, making: MakeSessionOptions): Promise<void> {
+    const { startDeadlineMs: deadlineMs, partialFailure } = this.#options;
     const mustAllStart = partialFailure === "fail";
-    const isPatient = mustAllStart || startDeadlineMs === undefined;
-    const started = session.connect(isPatient ? undefined : START_PATIENCE_MS);
-    await untilFirst(started, startDeadlineMs, signal);
-    const failed = session.backends().find(({ failure }) => failure !== undefined);
-    if (mustAllStart && failed?.failure !== undefined) {
-      throw new VmcpError("start_failed", failed.failure.message, {
-        cause: failed.failure,
-        backend: failed.name,
-        executionState: "not_executed",
-        retryAfterSeconds: 5,
-      });
-    }
-    if (session.backends().every(({ phase, greeting }) => phase !== "ready" && !greeting)) {
-      this.#options.logger.warn("session starts without any backend");
-    }
+    const isPatient = mustAllStart || deadlineMs === undefined;
+    const optionalMs = isPatient ? undefined : START_PATIENCE_MS;
+    const { withdrawal } = making;
+    const signal = withdrawal === undefined ? making.signal : undefined;
+    await session.connect({ optionalMs, deadlineMs, withdrawal, signal });
+    if (mustAllStart) requireAll(session.backends());
+    if (!session.hasBackend) this.#options.logger.warn("session starts without any backend");
   }
 
   #present(given: readonly (SessionBackend | undefined)[]): readonly SessionBackend[] {
+    if (isWhole(given)) return given;
     const present = given.filter((backend) => backend !== undefined);
     if (present.length < given.length) {
       this.#options.logger.warn("absent backends were skipped", {
@@ -271,34 +260,26 @@ export class LiveSessionFactory implements MultiSessionFactory<LiveSession> {
   }
 }
 
+function requireAll(standings: readonly BackendStanding[]): void {
+  const failed = standings.find(({ failure }) => failure !== undefined);
+  if (failed?.failure === undefined) return;
+  throw new VmcpError("start_failed", failed.failure.message, {
+    cause: failed.failure,
+    backend: failed.name,
+    executionState: "not_executed",
+    retryAfterSeconds: 5,
+  });
+}
+
 function haveSame(left: readonly object[], right: readonly object[]): boolean {
+  if (left === right) return true;
   return left.length === right.length && left.every((each, index) => each === right[index]);
+}
+
+function isWhole<Item>(items: readonly (Item | undefined)[]): items is readonly Item[] {
+  return !items.includes(undefined);
 }
 
 function positiveOr(value: number | undefined, fallback: number): number {
   return value !== undefined && value > 0 ? value : fallback;
-}
-
-/** Resolves with the work or after the deadline, rejects when the signal aborts; leaves no timer and no listener. */
-async function untilFirst(
-  work: Promise<void>,
-  deadlineMs: number | undefined,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  let onAbort: (() => void) | undefined;
-  try {
-    await Promise.race([
-      work,
-      new Promise<void>((resolve, reject) => {
-        if (deadlineMs !== undefined) timer = setTimeout(resolve, deadlineMs);
-        onAbort = () => reject(signal?.reason);
-        if (signal?.aborted === true) onAbort();
-        signal?.addEventListener("abort", onAbort, { once: true });
-      }),
-    ]);
-  } finally {
-    clearTimeout(timer);
-    if (onAbort !== undefined) signal?.removeEventListener("abort", onAbort);
-  }
 }

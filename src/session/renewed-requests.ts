@@ -1,10 +1,10 @@
 import type { BackendName } from "../domain/ids.ts";
 import type { JsonObject } from "../domain/json.ts";
-import type { Logger } from "../domain/logger.ts";
 import { LateMap } from "../lib/late-map.ts";
 import type { AnswerSink } from "../mcp/exchange.ts";
 import { encodeRequest, OWN_ID_PREFIX } from "../mcp/json-rpc.ts";
 import type { BackendLink } from "./backend-link.ts";
+import { RenewedSubscriptions, type SubscribedClient } from "./renewed-subscriptions.ts";
 
 /** Subscriptions of one session that are renewed at a backend which had to be connected again. */
 const MAX_SUBSCRIPTIONS = 1_000;
@@ -17,13 +17,13 @@ const MAX_URI_LENGTH = 8_192;
  * level and its subscriptions.
  */
 export class RenewedRequests {
-  readonly #logger: Logger;
+  readonly #client: SubscribedClient;
   readonly #subscriptions = new LateMap<string, BackendName>();
   #logLevel: string | undefined;
   #sent = 0;
 
-  constructor(logger: Logger) {
-    this.#logger = logger;
+  constructor(client: SubscribedClient) {
+    this.#client = client;
   }
 
   /** The level that the client set; undefined while it set none. */
@@ -41,7 +41,10 @@ export class RenewedRequests {
   subscribed(uri: string, backend: BackendName): void {
     const hasRoom = this.#subscriptions.size < MAX_SUBSCRIPTIONS && uri.length <= MAX_URI_LENGTH;
     if (hasRoom) this.#subscriptions.set(uri, backend);
-    else this.#logger.warn("a session has too many or too long subscriptions to renew them all");
+    else
+      this.#client.logger.warn(
+        "a session has too many or too long subscriptions to renew them all",
+      );
   }
 
   unsubscribed(uri: string): void {
@@ -51,11 +54,15 @@ export class RenewedRequests {
   /** Asks a connection that has just been made for everything again. */
   renew(link: BackendLink): void {
     this.#renewLogLevel(link);
-    for (const [uri, backend] of this.#subscriptions) {
-      if (backend !== link.name) continue;
-      this.#send(link, "resources/subscribe", { uri });
-      link.connection?.openNotifications();
+    const uris = [...this.#subscriptions].flatMap(([uri, backend]) =>
+      backend === link.name ? [uri] : [],
+    );
+    if (uris.length === 0) return;
+    const renewed = new RenewedSubscriptions(link.name, uris.length, this.#client);
+    for (const uri of uris) {
+      this.#send(link, "resources/subscribe", { uri }, renewed.sinkFor(uri));
     }
+    link.connection?.openNotifications();
   }
 
   #renewLogLevel(link: BackendLink): void {
@@ -64,14 +71,15 @@ export class RenewedRequests {
     this.#send(link, "logging/setLevel", { level: this.#logLevel });
   }
 
-  /** A request of the gateway's own, whose answer interests nobody. */
-  #send(link: BackendLink, method: string, params: JsonObject): void {
+  /** A request of the gateway's own. */
+  #send(link: BackendLink, method: string, params: JsonObject, sink = DEAF_SINK): void {
     this.#sent += 1;
     const id = `${OWN_ID_PREFIX}session:${this.#sent}`;
-    link.connection?.forward({ id, method, bytes: encodeRequest(id, method, params) }, DEAF_SINK);
+    link.connection?.forward({ id, method, bytes: encodeRequest(id, method, params) }, sink);
   }
 }
 
+/** For what interests nobody. */
 const DEAF_SINK: AnswerSink = {
   event: () => true,
   answer() {},

@@ -2,8 +2,9 @@ import { messageOf, VmcpError } from "../domain/errors.ts";
 import type { VmcpErrorCode } from "../domain/errors.ts";
 import type { Identity } from "../domain/identity.ts";
 import type { SessionId } from "../domain/ids.ts";
+import type { LateSignal } from "../lib/late-signal.ts";
 import type { ClientProfile, SessionBackend } from "./backend-connection.ts";
-import type { MultiSession, MultiSessionFactory } from "./session.ts";
+import type { MakeSessionOptions, MultiSession, MultiSessionFactory } from "./session.ts";
 
 export interface CreateSessionRequest {
   readonly identity: Identity;
@@ -12,6 +13,8 @@ export interface CreateSessionRequest {
   readonly endsUnused?: boolean;
   /** Gives up; what was opened so far is closed. */
   readonly signal?: AbortSignal;
+  /** In place of `signal`, from one who leaves it to the creation, which aborts it too where its session was ended. */
+  readonly withdrawal?: LateSignal | undefined;
 }
 
 /** What it takes to make sessions. */
@@ -45,27 +48,44 @@ export async function makeSession<S extends MultiSession>(
   making: SessionMaking<S>,
   id: SessionId,
   request: CreateSessionRequest,
-  ended: AbortController,
+  ended: LateSignal,
 ): Promise<S> {
-  const { identity, client, signal: given } = request;
-  const giveUp = () => ended.abort(given?.reason);
-  const { signal } = ended;
+  const { identity, client, withdrawal } = request;
+  const given = withdrawal === undefined ? request.signal : undefined;
+  const giveUp = given === undefined ? undefined : () => ended.abort(given.reason);
   try {
-    if (given?.aborted === true) giveUp();
-    given?.addEventListener("abort", giveUp, { once: true });
-    signal.throwIfAborted();
+    if (given?.aborted === true) giveUp?.();
+    if (giveUp !== undefined) given?.addEventListener("abort", giveUp, { once: true });
+    ended.throwIfAborted();
     const { backends, drainDeadlineMs, factory } = making;
-    const options = { client, signal, drainDeadlineMs };
+    const options = new MakingOptions(client, drainDeadlineMs, ended);
     return await factory.makeSessionWithId(id, identity, backends(), options);
   } catch (error) {
     // The factory may say in its own words that it was aborted; the signal knows why.
-    const cause: unknown = signal.aborted ? signal.reason : error;
+    const cause: unknown = ended.isAborted ? ended.reason : error;
     if (isFinal(cause)) throw cause;
     const { code } = VmcpError.from(cause);
     const message = `failed to create multi-session: ${messageOf(cause)}`;
-    throw new VmcpError(signal.aborted ? "cancelled" : code, message, { cause });
+    throw new VmcpError(ended.isAborted ? "cancelled" : code, message, { cause });
   } finally {
     // A listener that stayed would keep the session's beginnings alive as long as its caller's signal.
-    given?.removeEventListener("abort", giveUp);
+    if (giveUp !== undefined) given?.removeEventListener("abort", giveUp);
+  }
+}
+
+class MakingOptions implements MakeSessionOptions {
+  readonly client: ClientProfile;
+  readonly drainDeadlineMs: number;
+  readonly withdrawal: LateSignal;
+
+  constructor(client: ClientProfile, drainDeadlineMs: number, withdrawal: LateSignal) {
+    this.client = client;
+    this.drainDeadlineMs = drainDeadlineMs;
+    this.withdrawal = withdrawal;
+  }
+
+  /** Made when a factory asks for it. */
+  get signal(): AbortSignal {
+    return this.withdrawal.signal;
   }
 }

@@ -1,10 +1,10 @@
 import { VmcpError } from "../domain/errors.ts";
 import type { BackendName } from "../domain/ids.ts";
 import { LateMap } from "../lib/late-map.ts";
-import { settledWithin } from "../lib/settled-within.ts";
 import type { SessionBackend } from "./backend-connection.ts";
 import type { BackendLink } from "./backend-link.ts";
 import type { Call } from "./call.ts";
+import { StartWait, type StartPatience } from "./start-wait.ts";
 
 /** The session that the links belong to. */
 export interface SessionLinksHost {
@@ -56,17 +56,16 @@ export class SessionLinks implements AsyncDisposable {
   }
 
   /**
-   * Connects every link that is not connected. Resolves when each attempt has ended, or has been waited for
-   * as long as `patienceMs` says of its link; undefined is without limit.
+   * Connects every link that is not connected. Resolves when each attempt has ended, or has been waited for long
+   * enough; rejects only with the reason of the signal.
    */
-  async connect(patienceMs: (link: BackendLink) => number | undefined): Promise<void> {
-    await Promise.all(
-      [...this.#links.values()].map(async (link) => {
-        const ms = patienceMs(link);
-        const attempt = link.connect();
-        await (ms === undefined ? attempt : settledWithin(attempt, ms));
-      }),
-    );
+  connect(isOptional: (link: BackendLink) => boolean, patience: StartPatience): Promise<void> {
+    return StartWait.over(patience, (attempt) => {
+      for (const link of this.#links.values()) {
+        const isNeeded = !isOptional(link);
+        attempt(link.connect(), isNeeded);
+      }
+    });
   }
 
   /**
@@ -89,13 +88,15 @@ export class SessionLinks implements AsyncDisposable {
   /** Closes every link at once, those on their way out included. Rejects if one did not close cleanly. */
   async [Symbol.asyncDispose](): Promise<void> {
     for (const leave of this.#leaving.values()) leave();
-    const results = await Promise.allSettled([
-      ...[...this.#links.values()].map(async (link) => link[Symbol.asyncDispose]()),
-      ...this.#departures,
-    ]);
-    const failures = results.flatMap((result) =>
-      result.status === "rejected" ? [VmcpError.from(result.reason)] : [],
-    );
+    const endings: Promise<VmcpError | undefined>[] = [];
+    for (const link of this.#links.values()) endings.push(link.end());
+    // All of them run at once, and none of them rejects.
+    const failures: VmcpError[] = [];
+    for (const ending of endings) {
+      const failure = await ending;
+      if (failure !== undefined) failures.push(failure);
+    }
+    for (const departure of this.#departures) await departure;
     if (failures.length === 0) return;
     const reasons = failures.map(({ message }) => message).join("; ");
     throw new VmcpError("internal", `Closing the session failed: ${reasons}`, {
@@ -105,11 +106,12 @@ export class SessionLinks implements AsyncDisposable {
 
   #set(backends: readonly SessionBackend[]): void {
     const before = this.#links;
-    const links = backends.map((backend): [BackendName, BackendLink] => {
+    const links = new Map<BackendName, BackendLink>();
+    for (const backend of backends) {
       const known = before.get(backend.name);
-      return [backend.name, known?.isTo(backend) ? known : this.#host.createLink(backend)];
-    });
-    this.#links = new Map(links);
+      links.set(backend.name, known?.isTo(backend) ? known : this.#host.createLink(backend));
+    }
+    this.#links = links;
     if (before.size === 0) return;
     const once = new Set([...this.#removed, ...before.keys()]);
     this.#removed = [...once].filter((name) => !this.#links.has(name));
@@ -125,11 +127,8 @@ export class SessionLinks implements AsyncDisposable {
   async #closeWhenUnused(link: BackendLink, deadlineMs: number): Promise<void> {
     await this.#untilUnused(link, deadlineMs);
     for (const call of this.#host.callsOn(link)) call.abort(reconfigured(link.name));
-    try {
-      await link[Symbol.asyncDispose]();
-    } catch {
-      // The link has logged it, and the session goes on without it.
-    }
+    // What failed was logged, and the session goes on without it.
+    await link.end();
   }
 
   async #untilUnused(link: BackendLink, deadlineMs: number): Promise<void> {

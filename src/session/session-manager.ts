@@ -4,6 +4,7 @@ import type { Identity } from "../domain/identity.ts";
 import { mintSessionId, parseSessionId } from "../domain/ids.ts";
 import type { SessionId } from "../domain/ids.ts";
 import type { Logger } from "../domain/logger.ts";
+import { LateSignal } from "../lib/late-signal.ts";
 import { PassingMap } from "../lib/passing-map.ts";
 import { settledWithin } from "../lib/settled-within.ts";
 import { adaptTools } from "./adapted-tools.ts";
@@ -147,7 +148,7 @@ export class SessionManager<S extends MultiSession = MultiSession> {
   async createSession(id: string, request: CreateSessionRequest): Promise<S> {
     const sessionId = parseSessionId(id);
     this.#refuseDuringShutdown();
-    const creating = this.#beginCreation(sessionId, request.identity);
+    const creating = this.#beginCreation(sessionId, request);
     try {
       const session = await this.#create(sessionId, request, creating.abort);
       this.#held.set(sessionId, {
@@ -186,7 +187,9 @@ export class SessionManager<S extends MultiSession = MultiSession> {
    */
   async terminate(id: string): Promise<{ readonly isNotAllowed: false }> {
     if (id === "") throw new VmcpError("invalid_argument", "session ID must not be empty");
+    const session = this.#live(id);
     if (this.#isShuttingDown) await this.#endAtShutdown(id);
+    else if (session !== undefined) await this.#end(session, "client");
     else await untilWon(async () => this.#tryTerminate(id));
     return { isNotAllowed: false };
   }
@@ -248,7 +251,7 @@ export class SessionManager<S extends MultiSession = MultiSession> {
 
   async #storePlaceholder(id: SessionId, attempt: number): Promise<boolean> {
     try {
-      await this.#transport.addWithId(id);
+      await this.#transport.addPlaceholder(id);
       return true;
     } catch (thrown) {
       const error = VmcpError.from(thrown);
@@ -260,8 +263,8 @@ export class SessionManager<S extends MultiSession = MultiSession> {
   }
 
   /** The first check, the making, and the second check, which is the write itself. */
-  async #create(id: SessionId, request: CreateSessionRequest, ended: AbortController): Promise<S> {
-    const placeholder = await requirePlaceholder(this.#transport, id);
+  async #create(id: SessionId, request: CreateSessionRequest, ended: LateSignal): Promise<S> {
+    const placeholder = requirePlaceholder(await this.#transport.get(id));
     const session = await makeSession(this.#options, id, request, ended);
     try {
       await publish(this.#transport, placeholder, session.metadata);
@@ -272,13 +275,16 @@ export class SessionManager<S extends MultiSession = MultiSession> {
     }
   }
 
-  #beginCreation(id: SessionId, identity: Identity): CreatingSession<S> {
+  #beginCreation(
+    id: SessionId,
+    { identity, withdrawal: abort = new LateSignal() }: CreateSessionRequest,
+  ): CreatingSession<S> {
     const held = this.#held.get(id);
     if (held !== undefined && held.phase !== "placeholder") {
       throw new VmcpError("session_exists", "session exists already or is being created");
     }
     const ready = held?.ready ?? new Readiness<S>();
-    const creating = { phase: "creating", ready, abort: new AbortController() } as const;
+    const creating = { phase: "creating", ready, abort } as const;
     if (held === undefined && !this.#hasRoom()) throw noRoom();
     this.#quota.claim(id, identity);
     this.#held.set(id, creating);
@@ -357,10 +363,10 @@ export class SessionManager<S extends MultiSession = MultiSession> {
   }
 
   /** The one way in which a live session ends. Runs once for each session. */
-  async #end(session: S, end: SessionEnd): Promise<void> {
+  #end(session: S, end: SessionEnd): Promise<void> {
     const done = this.#closeAndForget(session, end);
     this.#held.set(session.id, { phase: "closing", session, done });
-    await done;
+    return done;
   }
 
   async #closeAndForget(session: S, end: SessionEnd): Promise<void> {
@@ -386,7 +392,7 @@ export class SessionManager<S extends MultiSession = MultiSession> {
     }
   }
 
-  #live(id: SessionId): S | undefined {
+  #live(id: string): S | undefined {
     const held = this.#held.get(id);
     return held?.phase === "live" ? held.session : undefined;
   }

@@ -9,6 +9,7 @@ import type { RequestId } from "../mcp/json-rpc.ts";
 import type {
   BackendConnection,
   ClientProfile,
+  ConnectionListener,
   ConnectRequest,
   SessionBackend,
 } from "./backend-connection.ts";
@@ -83,7 +84,7 @@ export class SessionParts
   }
 
   get renewed(): RenewedRequests {
-    this.#renewed ??= new RenewedRequests(this.logger);
+    this.#renewed ??= new RenewedRequests(this);
     return this.#renewed;
   }
 
@@ -151,10 +152,10 @@ export class SessionParts
   }
 
   /** Nobody is there any more to hear or to answer anything; then every link is closed. */
-  async close(): Promise<void> {
+  close(): Promise<void> {
     this.#clientRequests?.close();
     this.outbox.close();
-    await this.links[Symbol.asyncDispose]();
+    return this.links[Symbol.asyncDispose]();
   }
 
   /** The calls in flight on a link, oldest first. */
@@ -166,9 +167,10 @@ export class SessionParts
     return new BackendLink({ backend, guard: this.around.guardOf(backend.name), host: this });
   }
 
-  connectRequest(): Omit<ConnectRequest, "listener" | "knownCapabilities"> {
+  connectRequest(listener: ConnectionListener, known: CapabilitySet | undefined): ConnectRequest {
     const { id: sessionId, identity, client } = this;
-    return { sessionId, identity, currentIdentity: () => this.identity, client };
+    const currentIdentity = (): Identity => this.identity;
+    return { sessionId, identity, currentIdentity, client, listener, knownCapabilities: known };
   }
 
   slotsFor(backend: BackendName): readonly Semaphore[] {

@@ -10,11 +10,7 @@ export const TERMINATED_VALUE = "true";
 const WRITE_ATTEMPTS = 16;
 
 /** The first check before a session is made: nothing is opened for a client that has already gone. */
-export async function requirePlaceholder(
-  transport: TransportSessionManager,
-  id: string,
-): Promise<SessionRecord> {
-  const record = await transport.get(id);
+export function requirePlaceholder(record: SessionRecord | undefined): SessionRecord {
   if (record === undefined) {
     throw notFound("session placeholder not found (terminated concurrently?)");
   }
@@ -36,7 +32,11 @@ export async function publish(
 ): Promise<void> {
   let seen = placeholder;
   for (let attempt = 1; attempt <= WRITE_ATTEMPTS; attempt += 1) {
-    if (await replacePlaceholder(transport, seen, metadata)) return;
+    try {
+      if (await transport.replaceIf(seen, { phase: "live", metadata })) return;
+    } catch (error) {
+      throw await uncertain(transport, seen, error);
+    }
     seen = await requireStillPlaceholder(transport, seen.id);
   }
   throw new VmcpError("store_unavailable", "failed to replace placeholder: it kept changing");
@@ -74,31 +74,19 @@ export function terminated(message: string): VmcpError {
   return new VmcpError("session_terminated", message);
 }
 
-async function replacePlaceholder(
-  transport: TransportSessionManager,
-  seen: SessionRecord,
-  metadata: Readonly<Record<string, string>>,
-): Promise<boolean> {
-  try {
-    return await transport.replaceIf(seen, { phase: "live", metadata });
-  } catch (error) {
-    await forgetUncertainWrite(transport, seen);
-    throw new VmcpError("store_unavailable", `failed to replace placeholder: ${messageOf(error)}`, {
-      cause: error,
-    });
-  }
-}
-
 /** A write that was reported as failed may have happened; a live record without a session must not stay. */
-async function forgetUncertainWrite(
+async function uncertain(
   transport: TransportSessionManager,
   seen: SessionRecord,
-): Promise<void> {
+  failure: unknown,
+): Promise<VmcpError> {
   try {
     await transport.deleteIf({ ...seen, generation: seen.generation + 1 });
   } catch {
     // The failure that is reported is the one of the write.
   }
+  const message = `failed to replace placeholder: ${messageOf(failure)}`;
+  return new VmcpError("store_unavailable", message, { cause: failure });
 }
 
 async function requireStillPlaceholder(

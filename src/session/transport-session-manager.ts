@@ -60,31 +60,36 @@ export class TransportSessionManager {
 
   /** Adds a placeholder. Throws `invalid_argument` for a malformed id, `session_exists` for a known one. */
   async addWithId(id: string): Promise<void> {
+    await this.addPlaceholder(parseSessionId(id));
+  }
+
+  /** As `addWithId`, for an id that was made here. */
+  async addPlaceholder(id: SessionId): Promise<void> {
     const nowMs = this.#options.clock();
-    await this.addSession({
-      id: parseSessionId(id),
+    const placeholder: SessionRecord = {
+      id,
       phase: "placeholder",
       generation: 1,
       createdAtMs: nowMs,
       updatedAtMs: nowMs,
-      metadata: {},
-    });
+      metadata: NO_METADATA,
+    };
+    if (!(await this.#options.storage.insert(placeholder))) throw exists();
   }
 
   /** Adds a record. Throws `invalid_argument` without a record or id, `session_exists` for a known id. */
   async addSession(record: SessionRecord | undefined): Promise<void> {
     const checked = requireRecord(record);
-    if (await this.#options.storage.insert(checked)) return;
-    throw new VmcpError("session_exists", "A session with this ID exists already");
+    if (!(await this.#options.storage.insert(checked))) throw exists();
   }
 
   /** Finds a record and keeps it from expiring: asking is a sign of life. */
-  async get(id: string): Promise<SessionRecord | undefined> {
+  get(id: string): Promise<SessionRecord | undefined> {
     return this.#options.storage.touch(id, this.#options.clock());
   }
 
   /** Finds a record and leaves its age as it is. */
-  async peek(id: string): Promise<SessionRecord | undefined> {
+  peek(id: string): Promise<SessionRecord | undefined> {
     return this.#options.storage.load(id);
   }
 
@@ -97,22 +102,22 @@ export class TransportSessionManager {
   }
 
   /** Changes the record if nobody replaced it since `seen` was read. Tells whether it did. */
-  async replaceIf(seen: SessionRecord, change: RecordChange): Promise<boolean> {
+  replaceIf(
+    { id, generation, createdAtMs }: SessionRecord,
+    { phase, metadata }: RecordChange,
+  ): Promise<boolean> {
     const updatedAtMs = this.#options.clock();
-    return this.#options.storage.compareAndSwap(seen.generation, {
-      ...seen,
-      ...change,
-      updatedAtMs,
-    });
+    const next = { id, phase, generation, createdAtMs, updatedAtMs, metadata };
+    return this.#options.storage.compareAndSwap(generation, next);
   }
 
-  /** Removes a record; an unknown id is no error. */
-  async delete(id: string): Promise<void> {
-    await this.#options.storage.remove(id);
+  /** Removes a record; an unknown id is no error. Tells whether there was one. */
+  delete(id: string): Promise<boolean> {
+    return this.#options.storage.remove(id);
   }
 
   /** Removes the record if nobody replaced it since `seen` was read. Tells whether it did. */
-  async deleteIf(seen: SessionRecord): Promise<boolean> {
+  deleteIf(seen: SessionRecord): Promise<boolean> {
     return this.#options.storage.removeIf(seen.id, seen.generation);
   }
 
@@ -189,6 +194,12 @@ export class TransportSessionManager {
   #warn(error: unknown): void {
     this.#options.logger.warn("could not remove an expired session", { error: messageOf(error) });
   }
+}
+
+const NO_METADATA: SessionRecord["metadata"] = Object.freeze({});
+
+function exists(): VmcpError {
+  return new VmcpError("session_exists", "A session with this ID exists already");
 }
 
 function requireRecord(record: SessionRecord | undefined): SessionRecord {

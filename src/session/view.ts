@@ -46,6 +46,8 @@ export class Views {
   readonly #settings: AggregationSettings;
   readonly #withheldOf: WithheldOf;
   readonly #views = new Map<string, View>();
+  /** The last one in the map: the next session sees the same as a rule. */
+  #latest: View | undefined;
 
   /** Default: nothing is withheld. */
   constructor(settings: AggregationSettings, withheldOf: WithheldOf = () => undefined) {
@@ -54,12 +56,12 @@ export class Views {
   }
 
   of(sources: readonly BackendCapabilities[]): View {
-    const key = sources
-      .map(({ backend, capabilities }) => `${backend}=${capabilities.hash}`)
-      .join(" ");
+    const key = keyOf(sources);
+    if (this.#latest?.key === key) return this.#latest;
     const view = this.#views.get(key) ?? createView(key, this.#judged(sources), this.#settings);
     this.#views.delete(key);
     this.#views.set(key, view);
+    this.#latest = view;
     const [oldest] = this.#views.keys();
     if (this.#views.size > MAX_VIEWS && oldest !== undefined) this.#views.delete(oldest);
     return view;
@@ -68,6 +70,12 @@ export class Views {
   #judged(sources: readonly BackendCapabilities[]): readonly BackendCapabilities[] {
     return sources.map((source) => ({ ...source, withheld: this.#withheldOf(source) }));
   }
+}
+
+function keyOf(sources: readonly BackendCapabilities[]): string {
+  let key = "";
+  for (const { backend, capabilities } of sources) key += `${backend}=${capabilities.hash} `;
+  return key;
 }
 
 function createView(

@@ -51,7 +51,7 @@ describe("the bench", { timeout: TIMEOUT_MS }, () => {
   });
 
   test("checks progress, whole sessions and lists too", async () => {
-    const loads = ["progress", "churn", "lists"];
+    const loads = ["progress", "churn", "lists", "lists-plain"];
 
     const { stdout } = await bench(["--load", loads.join(","), "--only", "^vmcp$", ...SMALLEST]);
 
@@ -62,8 +62,8 @@ describe("the bench", { timeout: TIMEOUT_MS }, () => {
     expect(results.filter(({ bounds }) => bounds.length === 0)).toEqual([]);
   });
 
-  test("measures starts, bursts, idle sessions and boots", async () => {
-    const loads = ["start", "burst", "idle", "boot"];
+  test("measures starts, workers, bursts, idle sessions and boots", async () => {
+    const loads = ["start", "workers", "burst", "idle", "boot"];
 
     const { stdout } = await bench(["--load", loads.join(","), ...SMALLEST]);
 
@@ -101,7 +101,16 @@ describe("the bench", { timeout: TIMEOUT_MS }, () => {
     const { code, stdout } = await bench(["--help"]);
 
     expect(code).toBe(0);
-    for (const name of ["calls", "progress", "lists", "start", "burst", "idle", "boot"]) {
+    for (const name of [
+      "calls",
+      "progress",
+      "lists",
+      "start",
+      "workers",
+      "burst",
+      "idle",
+      "boot",
+    ]) {
       expect(stdout).toMatch(new RegExp(`^ {2}${name} `, "m"));
     }
   });

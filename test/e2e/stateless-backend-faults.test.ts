@@ -2,14 +2,25 @@ import { createServer } from "node:http";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
+import { SILENT_LOGGER, type Logger } from "../../src/domain/logger.ts";
 import {
   startStatelessBackend,
   type StatelessBackend,
 } from "../support/backend/stateless-backend.ts";
+import {
+  resultFor,
+  sendEvent,
+  sendJson,
+  startEvents,
+  startHttpBackend,
+} from "../support/backend/http-backend.ts";
+import { discovered } from "../support/backend/stateless-script.ts";
 import { startGateway } from "../support/gateway.ts";
 import { waitFor } from "../support/quiescence.ts";
 import { lastMessage, openRawSession } from "../support/raw-client.ts";
 import { answerText, toolCall } from "./protocol-backends.ts";
+
+const SUBSCRIPTION_ID = "io.modelcontextprotocol/subscriptionId";
 
 const QUICK = { failureHandling: { healthCheckInterval: "100ms" }, sessionManagementV2: true };
 
@@ -72,6 +83,57 @@ test("a connection that rested comes back without a mark, as nothing was kept", 
 
   expect(JSON.stringify(next)).not.toContain("backend_reinitialized");
   await waitFor(() => backend.openListens === 2);
+});
+
+test("a subscription that a new connection is refused is told to its client as an update, which makes it look", async () => {
+  const told = new Set(["doc://one", "doc://two"]);
+  await using backend = await startHttpBackend({
+    on: {
+      "server/discover": discovered({
+        capabilities: { tools: {}, resources: { subscribe: true } },
+      }),
+      "tools/list": (response, seen) =>
+        sendJson(response, resultFor(seen, { tools: [{ name: "t", inputSchema: {} }] })),
+      "resources/list": (response, seen) => {
+        const resources = ["doc://one", "doc://two"].map((uri) => ({ uri, name: uri }));
+        sendJson(response, resultFor(seen, { resources }));
+      },
+      "subscriptions/listen": (response, { message }) => {
+        const notifications = { resourceSubscriptions: [...told] };
+        const params = { _meta: { [SUBSCRIPTION_ID]: message["id"] }, notifications };
+        startEvents(response);
+        sendEvent(response, {
+          jsonrpc: "2.0",
+          method: "notifications/subscriptions/acknowledged",
+          params,
+        });
+      },
+    },
+  });
+  const warnings: unknown[] = [];
+  const warn: Logger["warn"] = (text, fields) => void warnings.push([text, fields]);
+  const timeouts = { idle: "50ms" };
+  await using gateway = await startGateway(
+    { backends: [{ name: "b", url: backend.url, revision: "2026-07-28", timeouts }] },
+    { logger: { ...SILENT_LOGGER, warn } },
+  );
+  const session = await openRawSession(gateway.url);
+  const stream = await session.openStream();
+  await session.request("resources/subscribe", { uri: "doc://one" });
+  await session.request("resources/subscribe", { uri: "doc://two" });
+  const standing = gateway.vmcp.sessions.liveSessions()[0];
+  await waitFor(() => standing?.backends()[0]?.phase === "resting");
+
+  told.delete("doc://one");
+  await session.request("tools/call", { name: "t", arguments: {} });
+  await waitFor(() => stream.events.length > 0 && warnings.length > 0);
+
+  expect(stream.events.map((event) => JSON.parse(event))).toEqual([
+    { jsonrpc: "2.0", method: "notifications/resources/updated", params: { uri: "doc://one" } },
+  ]);
+  expect(warnings).toEqual([
+    ["backend no longer tells of resources that were subscribed to", { backend: "b", count: 1 }],
+  ]);
 });
 
 test("a call that takes too long is broken off, which is all that the backend hears of it [F6]", async () => {

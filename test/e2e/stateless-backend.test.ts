@@ -59,35 +59,43 @@ describe.each(CELLS)("with a stateless backend over %s", (_cell, start, sessionM
     return { started, gateway: await startGateway({ backends: [started.entry], operational }) };
   };
 
-  test.for(CLIENTS)("%s lists, calls, reads, gets and completes [B17]", async ([, connect]) => {
-    const { started, gateway } = await startBoth();
-    await using _started = started;
-    await using _gateway = gateway;
-    await using client = await connect(gateway.url);
-    const session = await openRawSession(gateway.url);
+  test.for(CLIENTS)(
+    "%s lists, calls, reads, gets and completes [B7] [B17]",
+    async ([, connect]) => {
+      const { started, gateway } = await startBoth();
+      await using _started = started;
+      await using _gateway = gateway;
+      await using client = await connect(gateway.url);
+      const session = await openRawSession(gateway.url);
 
-    const names = await client.toolNames();
-    const echo = await client.call("echo", { n: 1 });
-    const read = await session.request("resources/read", { uri: "doc://7" });
-    const prompt = await session.request("prompts/get", {
-      name: "greet",
-      arguments: { who: "Bo" },
-    });
-    const completion = await session.request("completion/complete", {
-      ref: { type: "ref/prompt", name: "greet" },
-      argument: { name: "who", value: "A" },
-    });
+      const names = await client.toolNames();
+      const echo = await client.call("echo", { n: 1 });
+      const read = await session.request("resources/read", { uri: "doc://7" });
+      const prompt = await session.request("prompts/get", {
+        name: "greet",
+        arguments: { who: "Bo" },
+      });
+      const completion = await session.request("completion/complete", {
+        ref: { type: "ref/prompt", name: "greet" },
+        argument: { name: "who", value: "A" },
+      });
+      const ofTemplate = await session.request("completion/complete", {
+        ref: { type: "ref/resource", uri: "doc://{id}" },
+        argument: { name: "id", value: "7" },
+      });
 
-    expect(names).toContain("echo");
-    expect(echo).toEqual({ content: [{ type: "text", text: '{"n":1}' }] });
-    expect(read).toEqual({
-      jsonrpc: "2.0",
-      id: 1,
-      result: { contents: [{ uri: "doc://7", text: "text of doc://7" }] },
-    });
-    expect(prompt).toMatchObject({ result: { messages: [{ content: { text: "Greet Bo" } }] } });
-    expect(completion).toMatchObject({ result: { completion: { values: ["A!"] } } });
-  });
+      expect(names).toContain("echo");
+      expect(echo).toEqual({ content: [{ type: "text", text: '{"n":1}' }] });
+      expect(read).toEqual({
+        jsonrpc: "2.0",
+        id: 1,
+        result: { contents: [{ uri: "doc://7", text: "text of doc://7" }] },
+      });
+      expect(prompt).toMatchObject({ result: { messages: [{ content: { text: "Greet Bo" } }] } });
+      expect(completion).toMatchObject({ result: { completion: { values: ["A!"] } } });
+      expect(ofTemplate).toMatchObject({ result: { completion: { values: ["7!"] } } });
+    },
+  );
 
   test.for(CLIENTS)(
     "%s is asked by elicitation, sampling and roots, and its call completes [A20] [B5] [B17]",
@@ -301,6 +309,37 @@ describe("with a stateless backend", () => {
     expect(backend.state.calls).toBe(1);
   });
 
+  test.for(CLIENTS)(
+    "%s has eight questions of a backend before it at once, and what other calls ask waits its turn [B5]",
+    async ([, connect]) => {
+      await using backend = await startStatelessBackend();
+      await using gateway = await startGateway({ backends: [{ name: "b", url: backend.url }] });
+      let asked = 0;
+      let answerAll = (): void => {};
+      const everything = new Promise<void>((resolve) => (answerAll = resolve));
+      const answering = (answer: object) => async () => {
+        asked += 1;
+        await everything;
+        return answer;
+      };
+      await using client = await connect(gateway.url, {
+        onElicitation: answering(ELICITED),
+        onSampling: answering(SAMPLED),
+        roots: [],
+      });
+
+      const calls = Promise.all(Array.from({ length: 10 }, async () => client.callText("ask")));
+      await waitFor(() => asked >= 8 && backend.state.calls === 10);
+      const before = asked;
+      answerAll();
+      const answers = await calls;
+
+      expect(before).toBe(8);
+      expect(answers).toHaveLength(10);
+      for (const answer of answers) expect(JSON.parse(answer)).toMatchObject({ answer: ELICITED });
+    },
+  );
+
   test("a client that cancels a call breaks off its request, which is how the backend hears of it [B3]", async () => {
     await using backend = await startStatelessBackend();
     await using gateway = await startGateway({ backends: [{ name: "b", url: backend.url }] });
@@ -396,6 +435,32 @@ describe("with a stateless backend", () => {
     expect(otherStream.events.join("")).not.toContain("resources/updated");
     const listed = await session.request("tools/list");
     expect(JSON.stringify(listed)).toContain('"added"');
+  });
+
+  test("an update reaches the session that subscribed until it unsubscribes, and no other one [A12] [B7] [B17]", async () => {
+    await using backend = await startStatelessBackend();
+    await using gateway = await startGateway({ backends: [{ name: "b", url: backend.url }] });
+    const session = await openRawSession(gateway.url);
+    const other = await openRawSession(gateway.url);
+    const streams = [await session.openStream(), await other.openStream()];
+    await session.request("resources/subscribe", { uri: "doc://one" });
+    await other.request("resources/subscribe", { uri: "doc://two" });
+    const update = (uri: string): void => backend.notify.resourceUpdated(uri);
+    const listens = (): number =>
+      backend.methods.filter((method) => method === "subscriptions/listen").length;
+
+    update("doc://one");
+    await waitFor(() => streams[0]?.events.length === 1);
+    const before = listens();
+    await session.request("resources/unsubscribe", { uri: "doc://one" });
+    // The stream before it is there until the backend has confirmed the new one.
+    await waitFor(() => listens() > before && backend.openListens === 3);
+    update("doc://one");
+    update("doc://two");
+    await waitFor(() => streams[1]?.events.length === 1);
+
+    const heard = streams.map(({ events }) => events.map((event) => JSON.parse(event).params));
+    expect(heard).toEqual([[{ uri: "doc://one" }], [{ uri: "doc://two" }]]);
   });
 
   test("a session that ends leaves no stream open at the backend [A10]", async () => {

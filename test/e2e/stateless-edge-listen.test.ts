@@ -102,6 +102,40 @@ describe.each(BACKENDS)("in front of a sessionful backend over %s", (_transport,
     });
   });
 
+  test.for([["nobody else listens"], ["somebody else listens"]])(
+    "who begins to listen while the session ends and %s hears the next one [B6] [B11] [B17]",
+    async ([kind]) => {
+      await using backend = await startBackend({ resources: RESOURCES });
+      await using gateway = await startGateway({
+        backends: [backend.entry()],
+        operational: { sessionManagementV2: true, sessions: { drainDeadline: "500ms" } },
+      });
+      const filter = { toolsListChanged: true, resourceSubscriptions: ["test://a"] };
+      const others = kind === "nobody else listens" ? [] : [await listen(gateway.url, 1, filter)];
+      const hanging = postStateless(
+        gateway.url,
+        statelessMessage(2, "tools/call", { name: "hang", arguments: {} }),
+      );
+      await waitFor(() => backend.backend.ledger.calls.length === 1);
+      const [ending] = gateway.vmcp.sessions.liveSessions();
+
+      const ended = gateway.vmcp.sessions.terminate(ending?.id ?? "");
+      const stream = await listen(gateway.url, 3, filter);
+      await ended;
+      await waitFor(() => backend.backend.sessions.length === 1);
+      await hears(backend, 1);
+      backend.backend.resourceUpdated("test://a");
+      await waitFor(() => stream.events.length === 2);
+
+      expect(messagesOn(stream)).toEqual([
+        acknowledged(3, filter),
+        notice(3, "notifications/resources/updated", { uri: "test://a" }),
+      ]);
+      stream.destroy();
+      await Promise.all([hanging, ...others.map(async (other) => other.ended)]);
+    },
+  );
+
   test("the SDK's client listens", async () => {
     await using backend = await startBackend({ resources: RESOURCES });
     await using gateway = await startGateway({ backends: [backend.entry()] });

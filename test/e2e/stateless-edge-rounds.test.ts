@@ -101,6 +101,21 @@ describe.each(BACKENDS)("in front of a sessionful backend over %s", (_transport,
     expect(JSON.parse(textOf(done))).toMatchObject({ result: { action: "cancel" } });
   });
 
+  test("a level for log messages that only a later round names reaches the backend [B4] [B17]", async () => {
+    await using backend = await startBackend();
+    await using gateway = await startGateway({ backends: [backend.entry()] });
+    const call = { name: "ask", arguments: { method: "elicitation/create", params: FORM } };
+    const first = await resultOf(gateway.url, "tools/call", call, CAN_ALL);
+    const [session] = backend.backend.sessions;
+    const before = session?.logLevel;
+
+    const params = { ...call, requestState: first["requestState"] ?? "" };
+    await resultOf(gateway.url, "tools/call", params, { ...CAN_ALL, logLevel: "debug" });
+
+    expect(before).toBeUndefined();
+    await waitFor(() => session?.logLevel === "debug");
+  });
+
   test("a client that cannot be asked gets what it lacks by name, and the call is cancelled [B17]", async () => {
     await using backend = await startBackend();
     await using gateway = await startGateway({ backends: [backend.entry()] });

@@ -6,6 +6,7 @@ import {
   STATELESS_CHILD,
   type StatelessBackendOptions,
 } from "../support/backend/stateless-backend.ts";
+import { auditFile } from "../support/audit-records.ts";
 import { textOf } from "../support/clients.ts";
 import { startGateway, type Gateway } from "../support/gateway.ts";
 import { waitFor } from "../support/quiescence.ts";
@@ -26,6 +27,19 @@ const KEYS = { server: { stateKeys: ["new secret", "old secret"] } };
 
 async function behind(url: string, input: VmcpConfigInput = {}): Promise<Gateway> {
   return startGateway({ backends: [{ name: "b", url }], ...input });
+}
+
+type BackendEntry = NonNullable<VmcpConfigInput["backends"]>[number];
+
+async function reloadTo({ vmcp }: Gateway, backend: BackendEntry): Promise<void> {
+  const aggregation = { conflictResolution: "prefixOnConflict" } as const;
+  await vmcp.reload({ backends: [backend], aggregation });
+}
+
+/** The retry of a call that was answered with a question. */
+async function askedAt({ url }: Gateway): Promise<JsonObject> {
+  const { requestState = "" } = await resultOf(url, "tools/call", { name: "ask" }, ABILITIES);
+  return { name: "ask", requestState, inputResponses: { name: ANSWER } };
 }
 
 test("a stateless backend's question passes through, and any instance with the same keys takes the answer [A19] [B17]", async () => {
@@ -62,6 +76,31 @@ test.for<[string, VmcpConfigInput, VmcpConfigInput]>([
   expect(refused).toMatchObject({ error: { code: -32_602 } });
   expect(backend.state.calls).toBe(calls);
 });
+
+test.for([["without"], ["with"]])(
+  "what one server gave to be handed back is never handed to another one of its name, %s an audit log [B17]",
+  async ([kind]) => {
+    const input = kind === "with" ? { audit: { enabled: true, logFile: auditFile() } } : {};
+    await using first = await startStatelessBackend();
+    await using second = await startStatelessBackend();
+    second.state.tools.push("new");
+    await using gateway = await behind(first.url, input);
+    const [kept, gone] = [await askedAt(gateway), await askedAt(gateway)];
+
+    await reloadTo(gateway, { name: "b", url: first.url, timeouts: { call: "55s" } });
+    const same = await askStateless(gateway.url, "tools/call", kept, ABILITIES);
+    await reloadTo(gateway, { name: "b", url: second.url });
+    const session = gateway.vmcp.sessions.liveSessions()[0];
+    await waitFor(() => session?.tools.some(({ name }) => name === "new"));
+    const other = await askStateless(gateway.url, "tools/call", gone, ABILITIES);
+
+    expect(same).toMatchObject({ result: { resultType: "complete" } });
+    expect(other).toMatchObject({
+      error: { code: -32_602, message: expect.stringContaining("start again without it") },
+    });
+    expect(second.state.calls).toBe(0);
+  },
+);
 
 test("a round that was answered is not answered again, and one that was refused for its shape is [I1]", async () => {
   await using backend = await startStatelessBackend();

@@ -10,10 +10,12 @@ export function linkHost(wishes: Partial<LinkHost> = {}): LinkHost {
     closeDeadlineMs: 100,
     logger: SILENT_LOGGER,
     now: () => performance.now(),
-    connectRequest: () => ({
+    connectRequest: (listener, knownCapabilities) => ({
       sessionId: parseSessionId("s"),
       identity: ANONYMOUS,
       client: { revision: "2025-11-25", capabilities: {}, info: {} },
+      listener,
+      knownCapabilities,
     }),
     slotsFor: () => [],
     knownCapabilities: () => undefined,

@@ -1,10 +1,14 @@
+import { MAX_OPEN_QUESTIONS } from "../../mcp/client-questions.ts";
 import type { BackendMessage } from "../../mcp/exchange.ts";
 import type { JsonRpcError, JsonRpcMessage } from "../../mcp/json-rpc.ts";
-import type { InputDesk, Question } from "./input-desk.ts";
+import type { Asker, InputDesk, Question } from "./input-desk.ts";
 import { lastMember, topOf } from "./member-edits.ts";
 
-/** Questions of one round that the client has before it at once: it takes only so many from one backend. */
-const MAX_ASKED_AT_ONCE = 4;
+/**
+ * Questions of one round that are on their way at once: half of what the client has before it of one connection, so
+ * that a call with many questions does not keep those of all others waiting.
+ */
+const MAX_ASKED_AT_ONCE = MAX_OPEN_QUESTIONS / 2;
 
 export interface RoundHost {
   /** Puts a question to the client that made the call. */
@@ -16,7 +20,7 @@ export interface RoundHost {
 }
 
 /** The questions of one round of a call on their way to the client and back. */
-export class InputRound {
+export class InputRound implements Asker {
   readonly #desk: InputDesk;
   readonly #host: RoundHost;
   readonly #unasked: [name: string, question: Question][];
@@ -34,21 +38,26 @@ export class InputRound {
       const next = this.#unasked.shift();
       if (next === undefined) break;
       const [name, question] = next;
-      const { id, message } = this.#desk.ask(question, (answer) => this.#take(id, answer));
+      const id = this.#desk.mintId();
       this.#asked.set(id, name);
-      this.#host.askClient(message);
+      this.#desk.ask(id, question, this);
     }
     if (this.#asked.size === 0) this.#host.answered(this.#toJson());
   }
 
   /** Nobody needs the answers any longer. */
   withdraw(reason: string): void {
+    const ids = [...this.#asked.keys()];
     this.#unasked.length = 0;
-    for (const id of this.#asked.keys()) this.#desk.withdraw(id, reason);
     this.#asked.clear();
+    this.#desk.withdraw(ids, reason);
   }
 
-  #take(id: string, answer: Buffer): void {
+  put(message: BackendMessage): void {
+    this.#host.askClient(message);
+  }
+
+  answered(id: string, answer: Buffer): void {
     const name = this.#asked.get(id);
     if (name === undefined) return;
     this.#asked.delete(id);

@@ -166,6 +166,7 @@ export class StatelessConnection implements BackendConnection, CallHost {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true;
     this.#subscriptions.close();
+    this.inputs.close();
     for (const call of this.#calls) call.end(closedByGatewayError(this.backend, true));
     await this.#channel[Symbol.asyncDispose]();
   }

@@ -23,6 +23,7 @@ import { errorAnswer, paramsOf } from "./local-requests.ts";
 import { PendingSubscription } from "./pending-subscription.ts";
 import type { StatelessWire } from "./stateless-wire.ts";
 import { changeNotices, subscriptionIdOf, withoutSubscriptionId } from "./subscription-messages.ts";
+import { UnheardUris } from "./unheard-uris.ts";
 
 /** What one connection may be subscribed to. */
 const MAX_URIS = 1_000;
@@ -39,12 +40,14 @@ export interface SubscriptionsOptions {
  *
  * Another wish opens another stream, and the old one is left once the backend has confirmed the new one, so that
  * nothing is missed. A stream that breaks is opened again after a pause; as nobody knows what was missed meanwhile,
- * everything is then reported as changed.
+ * everything is then reported as changed. So is a resource that a new stream does not tell of any more, or tells of
+ * again: who is subscribed looks at it, and finds what has become of it.
  */
 export class Subscriptions {
   readonly #options: SubscriptionsOptions;
   readonly #uris = new Set<string>();
   readonly #pending = new Set<PendingSubscription>();
+  readonly #unheard = new UnheardUris();
   #position: StreamPosition | undefined;
   #wantsLists = false;
   #count = 0;
@@ -185,10 +188,24 @@ export class Subscriptions {
       if (!isConfirmed) this.#uris.delete(pending.uri);
       pending.settle(isConfirmed);
     }
-    if (!this.#hasGap) return;
+    const unheard = this.#noteUnheard(confirmed);
+    const missed = this.#hasGap ? listening.filter : { resourceSubscriptions: unheard };
     this.#hasGap = false;
-    for (const notice of changeNotices(listening.filter))
-      this.#options.listener.unsolicited(notice);
+    for (const notice of changeNotices(missed)) this.#options.listener.unsolicited(notice);
+  }
+
+  /** Returns the resources to be looked at again because of what the backend tells of from now on. */
+  #noteUnheard(honoured: ReadonlySet<unknown>): readonly string[] {
+    const { lost, regained } = this.#unheard.compare(this.#uris, honoured);
+    const { logger, name: backend } = this.#options.settings;
+    if (lost.length > 0) {
+      const count = lost.length;
+      logger.warn("backend no longer tells of resources that were subscribed to", {
+        backend,
+        count,
+      });
+    }
+    return [...lost, ...regained];
   }
 
   #heard(listening: Listening, message: BackendMessage): void {

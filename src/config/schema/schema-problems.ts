@@ -4,6 +4,7 @@ import { pathText, problem } from "../problems.ts";
 import { kindOf, valueAt } from "../raw-values.ts";
 import { didYouMean } from "../suggestion.ts";
 import { schemaNodeAt } from "./json-schema.ts";
+import { transportMeantBy } from "./transport-words.ts";
 
 /** Longer texts are not shown back: they are no slip of the pen, and may be anything. */
 const MAX_SHOWN_CHARS = 40;
@@ -76,13 +77,37 @@ function wrongKind(issue: z.core.$ZodIssueInvalidType, value: unknown): string {
 }
 
 function wrongChoice(path: ConfigPath, values: readonly unknown[], value: unknown): Finding {
-  const choices = values.map(String);
-  const expected = `must be one of ${choices.join(", ")}`;
+  const choices = offeredOf(path, values);
+  const [only, second] = choices;
+  const expected =
+    only !== undefined && second === undefined
+      ? `must be ${only}`
+      : `must be one of ${choices.join(", ")}`;
+  const transport = isBackendField(path, "type") ? transportMeantBy(value) : undefined;
+  if (transport !== undefined) {
+    return problem(path, "does not choose the transport", `write transport: ${transport}`);
+  }
   if (value === undefined) return problem(path, expected);
   if (typeof value !== "string") return problem(path, `${expected}, not ${kindOf(value)}`);
   if (value.length > MAX_SHOWN_CHARS) return problem(path, expected);
   const found = `${expected}, not ${JSON.stringify(value)}`;
-  return problem(path, found, didYouMean(value, choices));
+  return problem(path, found, didYouMean(meantIn(path, value), choices));
+}
+
+/** The choices that are worth a try: an empty text says nothing in a sentence, and what is refused helps nobody. */
+function offeredOf(path: ConfigPath, values: readonly unknown[]): readonly string[] {
+  const refused: readonly unknown[] = schemaNodeAt(path)?.refusedValues ?? [];
+  return values.filter((value) => value !== "" && !refused.includes(value)).map(String);
+}
+
+/** Other programs have other words for what can stand here. */
+function meantIn(path: ConfigPath, value: string): string {
+  const isTransport = isBackendField(path, "transport");
+  return (isTransport ? transportMeantBy(value) : undefined) ?? value;
+}
+
+function isBackendField(path: ConfigPath, field: string): boolean {
+  return path.length === 3 && path[0] === "backends" && path[2] === field;
 }
 
 function unionWording({ message }: Issue, value: unknown): string {

@@ -52,7 +52,7 @@ export const serverSchema = z
         "Also serve clients that only know HTTP+SSE of 2024-11-05, on `/sse` and `/messages`.",
       ),
     workers: z
-      .union([countField(1, 64), z.literal("auto")])
+      .union([countField(1, 64), z.literal("auto")], "must be auto, or a whole number from 1 to 64")
       .default(1)
       .describe(
         "Processes of `vmcp serve` that share the sessions; `auto` is one per core. An embedded gateway is always one.",

@@ -1,7 +1,13 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Identity } from "../../domain/identity.ts";
 import { refuse, type RefusalOptions } from "../http-errors.ts";
-import { asRefusal, checkVersionHeader, findSession, type EdgeSessions } from "./sessions.ts";
+import {
+  asRefusal,
+  checkVersionHeader,
+  findLiveSession,
+  findSession,
+  type EdgeSessions,
+} from "./sessions.ts";
 
 /** Ends a session. Answers when its calls have ended and every backend session is closed. */
 export async function handleDelete(
@@ -12,7 +18,9 @@ export async function handleDelete(
 ): Promise<void> {
   try {
     checkVersionHeader(request);
-    const session = await findSession(options.sessions, request, identity);
+    const session =
+      findLiveSession(options.sessions, request, identity) ??
+      (await findSession(options.sessions, request, identity));
     await options.sessions.terminate(session.id);
     response.writeHead(200, { "content-length": 0 }).end();
   } catch (error) {

@@ -1,21 +1,24 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { VmcpError } from "../../domain/errors.ts";
 import type { Identity } from "../../domain/identity.ts";
-import { initializeResult, type ServerInfo } from "../../gateway/initialize.ts";
+import { initializeAnswer, type ServerInfo } from "../../gateway/initialize.ts";
 import { serveRequest } from "../../gateway/virtual-server.ts";
+import { LateSignal } from "../../lib/late-signal.ts";
 import {
   parseInbound,
   type InboundMessage,
   type InboundRequest,
   type MessageLimits,
 } from "../../mcp/inbound-message.ts";
+import { encodeResult } from "../../mcp/json-rpc.ts";
 import type { EdgeSession } from "../../session/edge-session.ts";
 import { AnswerWriter, type AnswerOptions } from "../answer-writer.ts";
 import { readBody } from "../body.ts";
 import { refuse } from "../http-errors.ts";
 import { serveBatch } from "../rev-2025-03-26/batch.ts";
-import { writeResult } from "../lone-answer.ts";
+import { writeLoneAnswer } from "../lone-answer.ts";
 import { requireAcceptsAnswer, requireAcceptsBoth, requireJsonBody } from "../media-types.ts";
+import { writePage } from "../page-answer.ts";
 import { isStateless, namesStateless } from "../rev-2026-07-28/family.ts";
 import type { StatelessEdge } from "../rev-2026-07-28/stateless-edge.ts";
 import type { EventLog } from "./event-log.ts";
@@ -46,35 +49,57 @@ export async function handlePost(
   identity: Identity,
   options: PostOptions,
 ): Promise<void> {
-  let idJson: string | undefined;
+  let message: InboundMessage | undefined;
   try {
     requireJsonBody(request);
     const body = await readBody(request, response, options.maxRequestBytes);
-    const message = parseInbound(body, options.messageLimits);
-    if (message.kind === "request" || message.kind === "invalid") idJson = message.idJson;
-    if (isStateless(request, message)) {
-      await options.stateless.serve(request, response, message, identity);
-      return;
-    }
-    // A client that opens a session after it asked for the other family may have its header still on.
-    if (!namesStateless(request)) checkVersionHeader(request);
-    if (message.kind === "request" && isOpening(message, request)) {
-      requireAcceptsAnswer(request);
-      await initialize(message, response, identity, options);
-      return;
-    }
-    if (message.kind === "invalid") throw message.error;
-    const session =
-      findLiveSession(options.sessions, request, identity) ??
-      (await findSession(options.sessions, request, identity));
-    requireAcceptsAnswer(request);
-    if (message.kind === "batch") {
-      requireAcceptsBoth(request);
-      serveBatch(session, body, response, options);
-    } else serve(session, message, response, options);
+    message = parseInbound(body, options.messageLimits);
+    const serving = take(message, body, request, response, identity, options);
+    if (serving !== undefined) await serving;
   } catch (error) {
-    await refuse(request, response, asRefusal(error), { ...options, idJson });
+    await refuse(request, response, asRefusal(error), { ...options, idJson: idOf(message) });
   }
+}
+
+function idOf(message: InboundMessage | undefined): string | undefined {
+  return message?.kind === "request" || message?.kind === "invalid" ? message.idJson : undefined;
+}
+
+/** Undefined where nothing has to be waited for: most messages belong to a session that is live. */
+function take(
+  message: InboundMessage,
+  body: Buffer,
+  request: IncomingMessage,
+  response: ServerResponse,
+  identity: Identity,
+  options: PostOptions,
+): Promise<void> | undefined {
+  if (isStateless(request, message)) {
+    return options.stateless.serve(request, response, message, identity);
+  }
+  // A client that opens a session after it asked for the other family may have its header still on.
+  if (!namesStateless(request)) checkVersionHeader(request);
+  if (message.kind === "request" && isOpening(message, request)) {
+    requireAcceptsAnswer(request);
+    return initialize(message, response, identity, options);
+  }
+  if (message.kind === "invalid") throw message.error;
+  const session = findLiveSession(options.sessions, request, identity);
+  if (session === undefined) return takeLater(message, body, request, response, identity, options);
+  serveIn(session, message, body, response, options);
+  return undefined;
+}
+
+async function takeLater(
+  message: SessionMessage,
+  body: Buffer,
+  request: IncomingMessage,
+  response: ServerResponse,
+  identity: Identity,
+  options: PostOptions,
+): Promise<void> {
+  const session = await findSession(options.sessions, request, identity);
+  serveIn(session, message, body, response, options);
 }
 
 /** An `initialize` that names a session is for that session to refuse. */
@@ -82,9 +107,26 @@ function isOpening({ method }: InboundRequest, { headers }: IncomingMessage): bo
   return method === "initialize" && headers["mcp-session-id"] === undefined;
 }
 
+/** A message that belongs to a session. */
+type SessionMessage = Exclude<InboundMessage, { kind: "invalid" }>;
+
+function serveIn(
+  session: EdgeSession,
+  message: SessionMessage,
+  body: Buffer,
+  response: ServerResponse,
+  options: PostOptions,
+): void {
+  requireAcceptsAnswer(response.req);
+  if (message.kind === "batch") {
+    requireAcceptsBoth(response.req);
+    serveBatch(session, body, response, options);
+  } else serve(session, message, response, options);
+}
+
 function serve(
   session: EdgeSession,
-  message: Exclude<InboundMessage, { kind: "invalid" | "batch" }>,
+  message: Exclude<SessionMessage, { kind: "batch" }>,
   response: ServerResponse,
   options: PostOptions,
 ): void {
@@ -94,7 +136,8 @@ function serve(
       const writer = new AnswerWriter(response, message.idJson, events, options);
       const reply = serveRequest(session, message, writer);
       if (reply.kind === "exchange") writer.follow(reply.exchange);
-      else writeResult(response, reply.idJson, reply.result);
+      else if (reply.page === undefined) writeLoneAnswer(response, reply.bytes);
+      else writePage(response, reply.page, { idJson: reply.idJson });
       return;
     }
     case "notification":
@@ -115,18 +158,19 @@ async function initialize(
   identity: Identity,
   { sessions, serverInfo }: PostOptions,
 ): Promise<void> {
-  const gone = new AbortController();
+  const withdrawal = new LateSignal();
   response.on("close", () => {
     // Every response closes in the end, and an error costs its stack: one is made only where it is needed.
     if (response.writableEnded) return;
-    gone.abort(new VmcpError("cancelled", "The client went away before its session was there"));
+    withdrawal.abort(
+      new VmcpError("cancelled", "The client went away before its session was there"),
+    );
   });
   const { remoteAddress: address } = response.req.socket;
-  const opening = { signal: gone.signal, address };
+  const opening = { withdrawal, address };
   const session = await openSession(sessions, message, identity, opening);
-  response.setHeader("mcp-session-id", session.id);
-  const result = JSON.stringify(initializeResult(session, serverInfo));
-  writeResult(response, message.idJson, result);
+  const result = initializeAnswer(session, serverInfo);
+  writeLoneAnswer(response, encodeResult(message.idJson, result), session.id);
 }
 
 function accepted(response: ServerResponse): void {

@@ -2,6 +2,7 @@ import type { IncomingMessage } from "node:http";
 import { VmcpError, type VmcpErrorCode } from "../../domain/errors.ts";
 import { isSameIdentity, type Identity } from "../../domain/identity.ts";
 import { readClientProfile } from "../../gateway/initialize.ts";
+import type { LateSignal } from "../../lib/late-signal.ts";
 import type { InboundRequest } from "../../mcp/inbound-message.ts";
 import { isSessionfulRevision, SESSIONFUL_REVISIONS } from "../../mcp/revisions.ts";
 import type { ClientProfile } from "../../session/backend-connection.ts";
@@ -18,6 +19,8 @@ export interface EdgeSessions {
       readonly client: ClientProfile;
       readonly endsUnused: boolean;
       readonly signal: AbortSignal;
+      /** Whose signal it is, where the creation may abort it too: whoever takes this needs no signal. */
+      readonly withdrawal?: LateSignal | undefined;
     },
   ): Promise<EdgeSession>;
   getMultiSession(id: string): EdgeSession | undefined;
@@ -39,12 +42,14 @@ interface ForeignRequest {
   readonly identity: Identity;
 }
 
-export interface OpeningOptions {
-  /** The client is gone. */
-  readonly signal: AbortSignal;
+/** The client is gone when the one or the other aborts; a withdrawal is left to the session manager. */
+export type OpeningOptions = (
+  | { readonly signal: AbortSignal }
+  | { readonly withdrawal: LateSignal }
+) & {
   /** Where the client is; absent for one that is not on the network. */
   readonly address?: string | undefined;
-}
+};
 
 /**
  * Makes the session that an `initialize` asks for. Rejects with `invalid_params`, `store_unavailable`, what the
@@ -54,13 +59,10 @@ export async function openSession(
   sessions: EdgeSessions,
   request: InboundRequest,
   identity: Identity,
-  { signal, address }: OpeningOptions,
+  opening: OpeningOptions,
 ): Promise<EdgeSession> {
   if (request.hasBadParams) throw new VmcpError("invalid_params", '"params" must be an object');
-  const client = {
-    ...readClientProfile(request.params),
-    ...(address !== undefined && { address }),
-  };
+  const client = at(opening.address, readClientProfile(request.params));
   const id = await sessions.generate(identity);
   if (id === "") {
     throw new VmcpError("store_unavailable", "No session can be stored at the moment", {
@@ -68,16 +70,47 @@ export async function openSession(
     });
   }
   try {
-    // Many who say hello are health checks, or programs that end at once.
-    const asked = { identity, client, endsUnused: true, signal };
+    const asked = new OpeningRequest(identity, client, opening);
     const session = await sessions.createSession(id, asked);
-    signal.throwIfAborted();
+    asked.throwIfGone();
     return session;
   } catch (error) {
     // Nobody knows this id: without an end it would stay until its time to live has passed.
     await Promise.allSettled([sessions.terminate(id)]);
     throw error;
   }
+}
+
+class OpeningRequest {
+  readonly identity: Identity;
+  readonly client: ClientProfile;
+  /** Many who say hello are health checks, or programs that end at once. */
+  readonly endsUnused = true;
+  readonly withdrawal: LateSignal | undefined;
+  readonly #opening: OpeningOptions;
+
+  constructor(identity: Identity, client: ClientProfile, opening: OpeningOptions) {
+    this.identity = identity;
+    this.client = client;
+    this.withdrawal = "withdrawal" in opening ? opening.withdrawal : undefined;
+    this.#opening = opening;
+  }
+
+  /** Made when it is asked for: a signal weighs more than the rest of the request. */
+  get signal(): AbortSignal {
+    return "withdrawal" in this.#opening ? this.#opening.withdrawal.signal : this.#opening.signal;
+  }
+
+  throwIfGone(): void {
+    if ("withdrawal" in this.#opening) this.#opening.withdrawal.throwIfAborted();
+    else this.#opening.signal.throwIfAborted();
+  }
+}
+
+function at(address: string | undefined, profile: ClientProfile): ClientProfile {
+  if (address === undefined) return profile;
+  const { revision, capabilities, info } = profile;
+  return { revision, capabilities, info, address };
 }
 
 /**

@@ -7,6 +7,7 @@ import { toJsonRpcError } from "../../mcp/wire-errors.ts";
 import { writeError } from "../http-errors.ts";
 import { writeLoneAnswer } from "../lone-answer.ts";
 import type { OpenStreams } from "../open-streams.ts";
+import { writePage } from "../page-answer.ts";
 import { EVENT_STREAM_HEADERS } from "../rev-2025-11-25/event-log.ts";
 
 export interface AnswerOutletOptions {
@@ -80,6 +81,13 @@ export class AnswerOutlet {
       const headers = { "content-type": "application/json", "content-length": answer.length };
       this.#response.writeHead(status, headers).end(answer);
     }
+  }
+
+  /** Ends with a page of a list, which nothing comes before; `members` are what the revision adds to it. */
+  endWithPage(page: Buffer, members: string): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    writePage(this.#response, page, { idJson: this.#idJson, members });
   }
 
   fail(error: VmcpError): void {

@@ -2,12 +2,18 @@ import { VmcpError } from "../../domain/errors.ts";
 import { isJsonObject } from "../../domain/json.ts";
 import type { InboundRequest } from "../../mcp/inbound-message.ts";
 import { spansAt } from "../../mcp/json-paths.ts";
+import { ownerOf } from "../../session/identity-quota.ts";
 import { HttpCaller } from "./http-caller.ts";
 import type { Incoming } from "./incoming.ts";
 import { toOwnRequest } from "./own-request.ts";
 import { checkParamHeaders } from "./param-headers.ts";
 import { ParkedRounds } from "./parked-rounds.ts";
-import { RequestStates, type OpenedState, type RoundBinding } from "./request-states.ts";
+import {
+  invalidState,
+  RequestStates,
+  type OpenedState,
+  type RoundBinding,
+} from "./request-states.ts";
 import { Round, type RoundHost } from "./round.ts";
 import { subjectOf } from "./standard-headers.ts";
 import type { StatelessSession } from "./stateless-session.ts";
@@ -31,13 +37,15 @@ export class Calls {
 
   /** Throws what is refused before anything was sent: `header_mismatch`, `invalid_params`, and what the session throws. */
   serve(incoming: Incoming): void {
-    const { request, own } = incoming;
+    const { request, envelope, own } = incoming;
     const binding = {
       sessionKey: own.key,
       method: request.method,
       subject: subjectOf(request) ?? "",
     };
     const opened = this.#openState(request, binding);
+    // Each round says for itself what it wants to hear.
+    own.wantLogs(envelope.logLevel);
     if (opened?.state.kind === "parked") this.#resume(opened, opened.state.handle, incoming);
     else this.#start(opened, binding, incoming);
   }
@@ -55,12 +63,16 @@ export class Calls {
     if (definition !== undefined) {
       checkParamHeaders(http.headers, definition, request.params);
     }
+    const relayed = opened?.state.kind === "relayed" ? opened.state : undefined;
     const { request: ownRequest, progressTokenJson } = toOwnRequest(request, {
       envelope,
       id: own.nextId(),
-      ...(opened?.state.kind === "relayed" && { requestState: opened.state.state }),
+      ...(relayed !== undefined && { requestState: relayed.state }),
     });
-    own.wantLogs(envelope.logLevel);
+    // The name may lead elsewhere by now, and what one server wrote for itself is no other server's to read.
+    if (relayed !== undefined && (session.serverIdOf?.(ownRequest) ?? "") !== relayed.serverId) {
+      throw invalidState();
+    }
     const round = new Round(binding, this.#hostOf(own));
     const exchange = session.forward(ownRequest, round);
     opened?.use();
@@ -95,10 +107,12 @@ export class Calls {
     return {
       answer: (response) => session.answer(response),
       notify: ({ message: { method = "", params } }) => listeners.tell({ method, params }),
-      park: (round) =>
-        this.#states.seal({ kind: "parked", handle: this.#parked.park(round) }, round.binding),
-      relay: (state, backend, binding) =>
-        this.#states.seal({ kind: "relayed", backend, state }, binding),
+      park: (round) => {
+        const handle = this.#parked.park(round, ownerOf(session.identity));
+        return this.#states.seal({ kind: "parked", handle }, round.binding);
+      },
+      relay: (state, serverId, binding) =>
+        this.#states.seal({ kind: "relayed", serverId, state }, binding),
     };
   }
 }

@@ -66,6 +66,34 @@ test.for([
   expect(result).toMatchObject(expected);
 });
 
+test.for([
+  ["resultType", "7"],
+  ["resultType", "null"],
+  ["resultType", "{}"],
+  ["ttlMs", '"5"'],
+  ["ttlMs", "null"],
+  ["ttlMs", "-1"],
+  ["ttlMs", "1e400"],
+  ["cacheScope", "3"],
+] as const)(
+  "the member %s, of which %s is no value, is put right where it stands",
+  ([key, json]) => {
+    const bytes = told(`{"jsonrpc":"2.0","id":1,"result":{"contents":[],"${key}":${json},"n":1}}`, {
+      method: "resources/read",
+    });
+
+    expect(bytes.split(`"${key}":`)).toHaveLength(2);
+    expect(JSON.parse(bytes).result).toEqual({
+      resultType: "complete",
+      ttlMs: 0,
+      cacheScope: "private",
+      contents: [],
+      n: 1,
+      _meta: expect.anything(),
+    });
+  },
+);
+
 test("a question has its state replaced and is kept by nobody", () => {
   const result = { resultType: "input_required", requestState: "theirs", inputRequests: {} };
   const text = JSON.stringify({ jsonrpc: "2.0", id: 1, result });

@@ -21,6 +21,13 @@ export interface AnswerContext {
   readonly requestState?: string | undefined;
 }
 
+/** What a result of ours says of itself. */
+interface OwnResult {
+  /** Default: it is the whole result. */
+  readonly resultType?: string;
+  readonly hint?: CacheHint;
+}
+
 /** The methods whose results say how long they may be kept, besides lists. */
 const CACHEABLE_METHODS: ReadonlySet<string> = new Set(["resources/read"]);
 
@@ -53,12 +60,19 @@ export function toClientAnswer({ bytes, message }: BackendMessage, context: Answ
 export function ownAnswer(
   resultJson: Buffer,
   { idJson, serverInfoJson }: Pick<AnswerContext, "idJson" | "serverInfoJson">,
-  { resultType = COMPLETE, hint }: { readonly resultType?: string; readonly hint?: CacheHint },
+  own: OwnResult,
 ): Buffer {
-  const caching = hint === undefined ? "" : `${cacheJson(hint)},`;
-  const meta = `"_meta":${metaJson(serverInfoJson)},`;
-  const head = `{"jsonrpc":"2.0","id":${idJson},"result":{"resultType":"${resultType}",${caching}${meta}`;
+  const head = `{"jsonrpc":"2.0","id":${idJson},"result":{${ownMembers(serverInfoJson, own)},`;
   return Buffer.concat([Buffer.from(head), resultJson.subarray(1), CLOSING_BRACE]);
+}
+
+/** The members that the revision adds to a result of ours, as they stand in it. */
+export function ownMembers(
+  serverInfoJson: string,
+  { resultType = COMPLETE, hint }: OwnResult,
+): string {
+  const caching = hint === undefined ? "" : `,${cacheJson(hint)}`;
+  return `"resultType":"${resultType}"${caching},"_meta":${metaJson(serverInfoJson)}`;
 }
 
 function* editId(top: readonly Member[], idJson: string): Generator<Edit> {
@@ -74,8 +88,10 @@ function* editResult(
 ): Generator<Edit> {
   const members = scanMembers(bytes, valueStart);
   const added: string[] = [];
-  if (typeof result["resultType"] !== "string") added.push(`"resultType":"${COMPLETE}"`);
-  const isWhole = (result["resultType"] ?? COMPLETE) === COMPLETE;
+  const { resultType } = result;
+  const isKind = typeof resultType === "string";
+  if (!isKind) yield* set(members, "resultType", `"${COMPLETE}"`, added);
+  const isWhole = !isKind || resultType === COMPLETE;
   if (isWhole && CACHEABLE_METHODS.has(context.method)) {
     yield* editCaching(members, result, context, added);
   }
@@ -94,10 +110,24 @@ function* editCaching(
   { isShared }: AnswerContext,
   added: string[],
 ): Generator<Edit> {
-  if (typeof result["ttlMs"] !== "number") added.push(`"ttlMs":${NOT_CACHED.ttlMs}`);
-  const scope = memberOf(members, "cacheScope");
-  if (scope === undefined) added.push(`"cacheScope":"${NOT_CACHED.cacheScope}"`);
-  else if (!isShared || result["cacheScope"] !== "public") yield replaced(scope, '"private"');
+  const { ttlMs, cacheScope } = result;
+  const isTime = typeof ttlMs === "number" && Number.isSafeInteger(ttlMs) && ttlMs >= 0;
+  if (!isTime) yield* set(members, "ttlMs", String(NOT_CACHED.ttlMs), added);
+  if (!isShared || cacheScope !== "public") {
+    yield* set(members, "cacheScope", `"${NOT_CACHED.cacheScope}"`, added);
+  }
+}
+
+/** Where the member stands already it gets that value there: a key that stands twice is read one way or the other. */
+function* set(
+  members: readonly Member[],
+  key: string,
+  valueJson: string,
+  added: string[],
+): Generator<Edit> {
+  const member = memberOf(members, key);
+  if (member === undefined) added.push(`"${key}":${valueJson}`);
+  else yield replaced(member, valueJson);
 }
 
 /** Who answers is us; what else `_meta` says is kept. */

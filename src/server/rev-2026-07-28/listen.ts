@@ -1,16 +1,19 @@
-import { VmcpError } from "../../domain/errors.ts";
 import type { Incoming } from "./incoming.ts";
 import { readFilter } from "./listen-filter.ts";
 import { Listener } from "./listener.ts";
 
-/** Serves a `subscriptions/listen`, for as long as its stream is open. Throws `invalid_params`. */
+/**
+ * Serves a `subscriptions/listen`, for as long as its stream is open. Throws `invalid_params`, and what `Listeners.add`
+ * throws: nobody has heard anything then.
+ */
 export function serveListen({ request, own, outlet, serverInfoJson }: Incoming): void {
   const filter = readFilter(request.params);
   const { listeners } = own;
   const listener = new Listener(filter, { idJson: request.idJson, serverInfoJson, outlet });
+  listeners.add(listener);
   outlet.listen({
     drained: () => listener.drained(),
     closed: () => listeners.remove(listener),
   });
-  listeners.add(listener).catch((error: unknown) => outlet.fail(VmcpError.from(error)));
+  void listeners.acknowledge(listener);
 }

@@ -34,13 +34,19 @@ export class Listeners {
   }
 
   /**
-   * Takes a listener and acknowledges what can be had of what it wants, unless it is removed meanwhile. Rejects with
-   * `overloaded`, or what the session throws that is at its end.
+   * Takes a listener, who is to be acknowledged next. Throws `overloaded`, or `session_closed` where the session is at
+   * its end.
    */
-  async add(listener: Listener): Promise<void> {
+  add(listener: Listener): void {
     if (this.#listeners.size >= MAX_LISTENERS) {
       throw new VmcpError("overloaded", `The session has ${MAX_LISTENERS} listeners already`, {
         retryAfterSeconds: 5,
+      });
+    }
+    // Its stream is there until the last call has ended, and then everybody who is on it is sent away.
+    if (this.#session.isEnding === true) {
+      throw new VmcpError("session_closed", "The session was closed; open a new one", {
+        executionState: "not_executed",
       });
     }
     this.#listeners.add(listener);
@@ -50,6 +56,10 @@ export class Listeners {
       this.remove(listener);
       throw error;
     }
+  }
+
+  /** Acknowledges what can be had of what the listener wants, unless it is removed meanwhile. Never rejects. */
+  async acknowledge(listener: Listener): Promise<void> {
     const wanted = listener.filter;
     const uris = await this.#subscriptions.add(wanted.uris);
     const honoured: ListenFilter = { lists: wanted.lists, uris };

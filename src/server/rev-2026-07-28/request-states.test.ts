@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { RequestStates } from "./request-states.ts";
 
 const BINDING = { sessionKey: '["anonymous",""]', method: "tools/call", subject: "ask" };
-const RELAYED = { kind: "relayed", backend: "b", state: "the backend's own" } as const;
+const RELAYED = { kind: "relayed", serverId: "b", state: "the backend's own" } as const;
 
 function states(now: () => number = () => 0): RequestStates {
   return new RequestStates({ keys: ["k"], lifetimeMs: () => 1_000, now });

@@ -14,7 +14,12 @@ export interface RoundBinding {
 /** What the client brings back: the call of ours that waits for it, or what a stateless backend wants to see again. */
 export type RequestState =
   | { readonly kind: "parked"; readonly handle: string }
-  | { readonly kind: "relayed"; readonly backend: string; readonly state: string };
+  | {
+      readonly kind: "relayed";
+      /** The `Exchange.serverId` of the call that it answered; "" where servers are not told apart. */
+      readonly serverId: string;
+      readonly state: string;
+    };
 
 export interface OpenedState {
   readonly state: RequestState;
@@ -75,20 +80,17 @@ export class RequestStates {
     const content: unknown = text === undefined ? undefined : JSON.parse(text);
     const opened = isJsonObject(content) ? this.#read(content) : undefined;
     if (opened !== undefined) return opened;
-    throw new VmcpError(
-      "invalid_params",
-      '"params.requestState" is not one that was given out for this request, was used, or has expired: start again without it',
-    );
+    throw invalidState();
   }
 
   #read(content: JsonObject): OpenedState | undefined {
-    const { kind, handle, backend, state, endsAtMs, useId } = content;
+    const { kind, handle, serverId, state, endsAtMs, useId } = content;
     if (typeof endsAtMs !== "number" || typeof useId !== "string") return undefined;
     if (endsAtMs <= this.#now() || this.#used.has(useId)) return undefined;
     const use = (): void => this.#remember(useId, endsAtMs);
     if (kind === "parked" && typeof handle === "string") return { state: { kind, handle }, use };
-    if (kind === "relayed" && typeof backend === "string" && typeof state === "string") {
-      return { state: { kind, backend, state }, use };
+    if (kind === "relayed" && typeof serverId === "string" && typeof state === "string") {
+      return { state: { kind, serverId, state }, use };
     }
     return undefined;
   }
@@ -102,6 +104,14 @@ export class RequestStates {
       this.#used.delete(id);
     }
   }
+}
+
+/** The one refusal of every state that is no good, whatever is wrong with it. */
+export function invalidState(): VmcpError {
+  return new VmcpError(
+    "invalid_params",
+    '"params.requestState" is not one that was given out for this request, was used, or has expired: start again without it',
+  );
 }
 
 /** No two bindings share a text, whatever characters they are made of. */

@@ -35,11 +35,12 @@ class Stage {
         this.#handle = this.parked.park(round);
         return this.#handle;
       },
-      relay: (state, backend) => `${backend}:${state}`,
+      relay: (state, serverId) => `${serverId}:${state}`,
     };
     this.round = new Round({ sessionKey: "k", method, subject: "s" }, host);
     const exchange: Exchange = {
       backend: "b",
+      serverId: "s",
       cancel: (reason) => void this.cancelled.push(reason),
       pause() {},
       resume() {},
@@ -205,7 +206,7 @@ test("the state of a stateless backend goes to the client in the form that the h
 
   stage.round.answer(toMessage(asked));
 
-  expect(stage.told).toEqual([{ message: asked, state: "b:x" }]);
+  expect(stage.told).toEqual([{ message: asked, state: "s:x" }]);
 });
 
 test("what belongs to no request is left to the host", () => {

@@ -44,7 +44,7 @@ export interface RoundHost {
   /** Keeps the call until its client comes back; returns the state by which it does. */
   park(round: Round): string;
   /** Returns what the client is to give back in place of the state that a stateless backend gave. */
-  relay(state: string, backend: string, binding: RoundBinding): string;
+  relay(state: string, serverId: string, binding: RoundBinding): string;
 }
 
 /** What a backend asked of the client during the call and was not told yet. */
@@ -140,8 +140,8 @@ export class Round implements AnswerSink {
     const state = answer.message.result?.["requestState"];
     const isRelayed = asksForInput(answer.message.result) && typeof state === "string";
     this.#end((caller) => {
-      const { backend = "" } = this.#exchange;
-      const given = isRelayed ? this.#host.relay(state, backend, this.binding) : undefined;
+      const { serverId = "" } = this.#exchange;
+      const given = isRelayed ? this.#host.relay(state, serverId, this.binding) : undefined;
       caller.answer(answer, given);
     });
   }

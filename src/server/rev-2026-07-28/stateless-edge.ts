@@ -13,7 +13,7 @@ import type { OpenStreams } from "../open-streams.ts";
 import type { EdgeSessions } from "../rev-2025-11-25/sessions.ts";
 import { AnswerOutlet } from "./answer-outlet.ts";
 import { Calls } from "./calls.ts";
-import { NOT_CACHED, ownAnswer } from "./client-answer.ts";
+import { NOT_CACHED, ownAnswer, ownMembers } from "./client-answer.ts";
 import { readEnvelope } from "./envelope.ts";
 import type { Incoming } from "./incoming.ts";
 import { knowsTasks, tasksMissing } from "./input-requests.ts";
@@ -153,7 +153,7 @@ export class StatelessEdge implements Disposable {
     if (list !== undefined) {
       const page = own.session.list(list, request.params?.["cursor"]);
       const hint = own.session.cacheHint?.() ?? NOT_CACHED;
-      outlet.end(ownAnswer(page, answering, { hint }));
+      outlet.endWithPage(page, ownMembers(this.#serverInfoJson, { hint }));
     } else if (method === "server/discover") {
       own.session.touch();
       const result = Buffer.from(JSON.stringify(discoverResult(own.session)));

@@ -66,7 +66,9 @@ export class MemoryStorage implements SessionStorage {
 
   /** Whoever stored a record keeps no way to change it. */
   #write(record: SessionRecord, generation: number): void {
-    this.#keep(record, generation, record.updatedAtMs, Object.freeze({ ...record.metadata }));
+    const { metadata } = record;
+    const kept = Object.isFrozen(metadata) ? metadata : Object.freeze({ ...metadata });
+    this.#keep(record, generation, record.updatedAtMs, kept);
   }
 
   /** Spelled out and not spread: records made alike share a shape in V8, which would weigh more than they do. */

@@ -1,4 +1,5 @@
 // A server of the official SDK for the revision without sessions, whose tools show what reaches it and ask for input.
+import process from "node:process";
 import { inputRequired, Server } from "@modelcontextprotocol/server";
 
 const INFO = { name: "stateless", version: "2.0.0" };
@@ -116,6 +117,9 @@ const TOOLS = {
       return text("cancelled");
     },
   },
+  /** Tells one process from another. */
+  pid: { run: () => text(process.pid) },
+  crash: { run: ({ args }) => process.exit(args.code) },
   /** Asks a person for a name. */
   ask: {
     run: ({ context }) => {
