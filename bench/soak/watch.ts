@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
 import type { ProbedVmcp } from "../../test/support/probed-vmcp.ts";
@@ -9,6 +10,8 @@ import {
   zombiesOf,
 } from "../../test/support/quiescence.ts";
 import { sendRaw } from "../../test/support/raw-client.ts";
+
+const CPUS = availableParallelism();
 
 /** What a gateway held and how it felt at one moment under load. */
 export interface Sample {
@@ -43,7 +46,7 @@ export async function takeSamples(
   onSample: (sample: Sample) => void,
 ): Promise<void> {
   const startMs = performance.now();
-  let stolen = waitedMs(gateway.pid) + takenByHostMs();
+  let stolen = waitedMs(gateway.pid) + takenByHostMs() / CPUS;
   let lastMs = startMs;
   while (!signal.aborted) {
     // Samples follow one another.
@@ -53,7 +56,7 @@ export async function takeSamples(
     // oxlint-disable-next-line no-await-in-loop
     const { heapBytes, codeBytes, rssBytes, loopDelayP99Ms } = await gateway.report();
     const nowMs = performance.now();
-    const stolenNow = waitedMs(gateway.pid) + takenByHostMs();
+    const stolenNow = waitedMs(gateway.pid) + takenByHostMs() / CPUS;
     onSample({
       atMs: nowMs - startMs,
       heapBytes,
