@@ -26,7 +26,7 @@ export class LoadSession {
   async open() {
     await this.initialize();
     await this.ready();
-    await this.findTool();
+    await this.#findTool();
   }
 
   async initialize() {
@@ -97,7 +97,7 @@ export class LoadSession {
   }
 
   /** A gateway renames tools; what ends in the tool's name is taken for it, a whole last word before anything else. */
-  async findTool() {
+  async #findTool() {
     const { message } = await this.#request("tools/list", {});
     const { tool, args } = this.#work;
     const names = message.result?.tools?.map(({ name }) => name) ?? [];

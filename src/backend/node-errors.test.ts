@@ -17,6 +17,7 @@ const TLS_AFTER = { isWritten: true, isTls: true };
 test.for<Row>([
   ["ECONNREFUSED", BEFORE, "backend_unreachable", "not_executed"],
   ["ERR_ADDRESS_REFUSED", BEFORE, "backend_unreachable", "not_executed"],
+  ["ERR_INVALID_REQUEST", BEFORE, "backend_unreachable", "not_executed"],
   ["ENOTFOUND", BEFORE, "backend_unreachable", "not_executed"],
   ["ERR_CONNECT_TIMEOUT", BEFORE, "backend_unreachable", "not_executed"],
   ["ECONNRESET", BEFORE, "backend_unreachable", "not_executed"],
@@ -42,6 +43,16 @@ test.for<Row>([
   expect(error).toMatchObject({ code: expected, executionState, backend: "b1", cause: thrown });
   expect(error.message).toContain(`(${code})`);
   expect(error.message).not.toMatch(/s3cret|10\.0/);
+});
+
+test.for<readonly [string, string]>([
+  ["ERR_INVALID_REQUEST", "cannot be asked: a header of the request holds"],
+  ["ERR_ADDRESS_REFUSED", "cannot be reached: its name leads to an address that it must not"],
+  ["ECONNREFUSED", "cannot be reached (ECONNREFUSED)"],
+])("%s says what is wrong: %s", ([code, expected]) => {
+  const error = toConnectionError("b1", Object.assign(new Error("no"), { code }), BEFORE);
+
+  expect(error.message).toContain(`Backend "b1" ${expected}`);
 });
 
 test.for([undefined, null, "text", { code: 5 }, { code: "a secret\ntext" }])(

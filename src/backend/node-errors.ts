@@ -32,7 +32,7 @@ export function toConnectionError(backend: string, thrown: unknown, reach: Reach
   const executionState = reach.isWritten ? "unknown" : "not_executed";
   const failure = classify(code, reach);
   const shown = code === "" ? "" : ` (${code})`;
-  const sentence = code === ADDRESS_REFUSED ? WRONG_ADDRESS : SENTENCES[failure];
+  const sentence = SENTENCES_OF_CODES[code] ?? SENTENCES[failure];
   return backendError(backend, failure, `${sentence}${shown}`, {
     executionState,
     cause: thrown,
@@ -57,8 +57,12 @@ const SENTENCES: Readonly<Record<ConnectionFailure, string>> = {
   backend_protocol: "answered with something that is not HTTP",
 };
 
-const WRONG_ADDRESS =
-  "cannot be reached: its name leads to an address that it must not lead to; restart the gateway if it has moved into the inner network";
+const SENTENCES_OF_CODES: Readonly<Record<string, string | undefined>> = {
+  [ADDRESS_REFUSED]:
+    "cannot be reached: its name leads to an address that it must not lead to; restart the gateway if it has moved into the inner network",
+  ERR_INVALID_REQUEST:
+    "cannot be asked: a header of the request holds what HTTP does not allow there, such as a line break",
+};
 
 const PLAIN_CODE = /^[A-Z0-9_]{1,64}$/;
 

@@ -21,6 +21,7 @@ import type { SessionConfiguration, SessionSurroundings } from "./live-session-o
 import type { MakeSessionOptions, MultiSessionFactory } from "./session.ts";
 import { ShownCapabilities } from "./shown-capabilities.ts";
 import { Views, type WithheldOf } from "./view.ts";
+import { withdrawalOf } from "./withdrawal.ts";
 
 export interface FactoryOptions {
   readonly catalogues: Catalogues;
@@ -166,8 +167,9 @@ export class LiveSessionFactory implements MultiSessionFactory<LiveSession> {
     options: MakeSessionOptions,
   ): Promise<LiveSession> {
     const sessionId = parseSessionId(id);
-    if (options.withdrawal === undefined) options.signal?.throwIfAborted();
-    else options.withdrawal.throwIfAborted();
+    const withdrawal = withdrawalOf(options);
+    if (withdrawal === undefined) options.signal?.throwIfAborted();
+    else withdrawal.throwIfAborted();
     const session = this.#create(sessionId, identity, this.#present(backends), options);
     try {
       await this.#start(session, options);
@@ -241,7 +243,7 @@ export class LiveSessionFactory implements MultiSessionFactory<LiveSession> {
     const mustAllStart = partialFailure === "fail";
     const isPatient = mustAllStart || deadlineMs === undefined;
     const optionalMs = isPatient ? undefined : START_PATIENCE_MS;
-    const { withdrawal } = making;
+    const withdrawal = withdrawalOf(making);
     const signal = withdrawal === undefined ? making.signal : undefined;
     await session.connect({ optionalMs, deadlineMs, withdrawal, signal });
     if (mustAllStart) requireAll(session.backends());

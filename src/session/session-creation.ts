@@ -5,6 +5,7 @@ import type { SessionId } from "../domain/ids.ts";
 import type { LateSignal } from "../lib/late-signal.ts";
 import type { ClientProfile, SessionBackend } from "./backend-connection.ts";
 import type { MakeSessionOptions, MultiSession, MultiSessionFactory } from "./session.ts";
+import { withdrawalOf, type Withdrawable } from "./withdrawal.ts";
 
 export interface CreateSessionRequest {
   readonly identity: Identity;
@@ -13,8 +14,6 @@ export interface CreateSessionRequest {
   readonly endsUnused?: boolean;
   /** Gives up; what was opened so far is closed. */
   readonly signal?: AbortSignal;
-  /** In place of `signal`, from one who leaves it to the creation, which aborts it too where its session was ended. */
-  readonly withdrawal?: LateSignal | undefined;
 }
 
 /** What it takes to make sessions. */
@@ -50,8 +49,8 @@ export async function makeSession<S extends MultiSession>(
   request: CreateSessionRequest,
   ended: LateSignal,
 ): Promise<S> {
-  const { identity, client, withdrawal } = request;
-  const given = withdrawal === undefined ? request.signal : undefined;
+  const { identity, client } = request;
+  const given = withdrawalOf(request) === undefined ? request.signal : undefined;
   const giveUp = given === undefined ? undefined : () => ended.abort(given.reason);
   try {
     if (given?.aborted === true) giveUp?.();
@@ -73,7 +72,7 @@ export async function makeSession<S extends MultiSession>(
   }
 }
 
-class MakingOptions implements MakeSessionOptions {
+class MakingOptions implements MakeSessionOptions, Withdrawable {
   readonly client: ClientProfile;
   readonly drainDeadlineMs: number;
   readonly withdrawal: LateSignal;

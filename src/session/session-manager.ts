@@ -28,6 +28,7 @@ import type { SessionRecord } from "./session-record.ts";
 import type { SessionStorage } from "./session-storage.ts";
 import type { MultiSession } from "./session.ts";
 import { TransportSessionManager } from "./transport-session-manager.ts";
+import { withdrawalOf } from "./withdrawal.ts";
 
 export interface SessionManagerOptions<
   S extends MultiSession = MultiSession,
@@ -275,10 +276,8 @@ export class SessionManager<S extends MultiSession = MultiSession> {
     }
   }
 
-  #beginCreation(
-    id: SessionId,
-    { identity, withdrawal: abort = new LateSignal() }: CreateSessionRequest,
-  ): CreatingSession<S> {
+  #beginCreation(id: SessionId, request: CreateSessionRequest): CreatingSession<S> {
+    const abort = withdrawalOf(request) ?? new LateSignal();
     const held = this.#held.get(id);
     if (held !== undefined && held.phase !== "placeholder") {
       throw new VmcpError("session_exists", "session exists already or is being created");
@@ -286,7 +285,7 @@ export class SessionManager<S extends MultiSession = MultiSession> {
     const ready = held?.ready ?? new Readiness<S>();
     const creating = { phase: "creating", ready, abort } as const;
     if (held === undefined && !this.#hasRoom()) throw noRoom();
-    this.#quota.claim(id, identity);
+    this.#quota.claim(id, request.identity);
     this.#held.set(id, creating);
     return creating;
   }

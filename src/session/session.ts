@@ -2,7 +2,6 @@ import type { VmcpError } from "../domain/errors.ts";
 import type { SessionId } from "../domain/ids.ts";
 import type { Identity } from "../domain/identity.ts";
 import type { JsonObject } from "../domain/json.ts";
-import type { LateSignal } from "../lib/late-signal.ts";
 import type { PromptResult, ReadResult, ToolCallResult } from "../mcp/results.ts";
 import type { ClientProfile, SessionBackend } from "./backend-connection.ts";
 
@@ -77,8 +76,6 @@ export interface MakeSessionOptions {
   readonly client: ClientProfile;
   /** Aborting ends every attempt to connect; the factory then rejects and leaves nothing open. */
   readonly signal?: AbortSignal;
-  /** What `signal` is the signal of: who listens here needs no signal. Default: there is only the signal. */
-  readonly withdrawal?: LateSignal | undefined;
   /** How long disposing waits for calls in flight before it aborts them. Default: the factory's own. */
   readonly drainDeadlineMs?: number;
 }

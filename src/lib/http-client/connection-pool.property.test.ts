@@ -1,9 +1,9 @@
-import { once } from "node:events";
-import { createServer, type AddressInfo, type Socket } from "node:net";
+import { createServer, type Socket } from "node:net";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { ConnectionPool } from "./connection-pool.ts";
 import type { RequestControl } from "./request-sender.ts";
+import { listen, readRequests } from "./testing/pool-rig.ts";
 
 /** What a server does with one request. */
 const REPLIES = [
@@ -43,7 +43,7 @@ interface Step {
   readonly reply: (typeof REPLIES)[number];
   readonly manner: (typeof MANNERS)[number];
   readonly bodyBytes: number | undefined;
-  /** In turns of the event loop. */
+  /** In turns of the event loop: when it is asked, and when what is done "later" is done. */
   readonly after: number;
 }
 
@@ -89,7 +89,6 @@ test("whatever servers and handlers do, each request ends once, with its own ans
   );
 
   expect(answered).toBeGreaterThan(20);
-  await server.close();
 }, 60_000);
 
 const POLL = { timeout: 10_000, interval: 5 };
@@ -112,7 +111,7 @@ class Asked {
   #hasLeft = false;
   #hasHead = false;
 
-  constructor(pool: ConnectionPool, { manner, bodyBytes }: Step, index: number) {
+  constructor(pool: ConnectionPool, { manner, bodyBytes, after }: Step, index: number) {
     const body = bodyBytes === undefined ? undefined : Buffer.alloc(bodyBytes, "b");
     const act = (at: string): void => {
       if (manner === `aborts ${at}` || manner === `aborts and throws ${at}`) this.#control?.abort();
@@ -126,7 +125,7 @@ class Asked {
           this.#hasLeft = true;
           this.#control = control;
           if (manner === "aborts at once") queueMicrotask(() => control.abort());
-          if (manner === "aborts later") setTimeout(() => control.abort(), 3);
+          if (manner === "aborts later") void turns(after).then(() => control.abort());
           act("before it leaves");
         },
         onHeaders: (status) => {
@@ -180,10 +179,7 @@ class ScriptedServer {
   readonly #server = createServer((socket) => this.#take(socket));
 
   async listen(): Promise<string> {
-    this.#server.listen(0, "127.0.0.1");
-    await once(this.#server, "listening");
-    // A server that listens on a port has such an address.
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    return `http://127.0.0.1:${await listen(this.#server)}`;
   }
 
   begin(steps: readonly Step[], unwelcome: readonly number[]): void {
@@ -192,29 +188,14 @@ class ScriptedServer {
     this.#connections = 0;
   }
 
-  async close(): Promise<void> {
-    this.#server.close();
-    await once(this.#server, "close");
-  }
-
   #take(socket: Socket): void {
     this.open += 1;
     this.#connections += 1;
-    let text = "";
-    socket.on("error", () => {});
     socket.on("close", () => {
       this.open -= 1;
     });
     if (this.#unwelcome.has(this.#connections)) socket.destroy();
-    socket.on("data", (chunk) => {
-      text += chunk.toString("latin1");
-      const end = text.indexOf("\r\n\r\n");
-      const length = Number(/content-length: (\d+)/.exec(text)?.[1] ?? 0);
-      if (end < 0 || text.length < end + 4 + length) return;
-      const path = text.split(" ", 2)[1] ?? "";
-      text = text.slice(end + 4 + length);
-      void this.#reply(socket, path);
-    });
+    readRequests(socket, (its, path) => void this.#reply(its, path));
   }
 
   async #reply(socket: Socket, path: string): Promise<void> {
