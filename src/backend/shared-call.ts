@@ -1,6 +1,7 @@
 import type { VmcpError } from "../domain/errors.ts";
 import type { AnswerSink, BackendMessage, Exchange } from "../mcp/exchange.ts";
 import type { RequestId } from "../mcp/json-rpc.ts";
+import { joined } from "../mcp/message-bytes.ts";
 import { CallClock, type ClockExpiry } from "./call-clock.ts";
 import { expiryError, notExecuted } from "./failures.ts";
 import { backendError } from "./node-errors.ts";
@@ -22,6 +23,7 @@ const GREETINGS: ReadonlySet<string> = new Set(["initialize", "server/discover"]
 
 /** One request whose answer comes on a stream that it shares, and the one who waits for it. */
 export class SharedCall implements Exchange {
+  readonly bytes: Buffer;
   readonly clock: CallClock;
   readonly #table: CallTable;
   readonly #request: ChannelRequest;
@@ -33,6 +35,7 @@ export class SharedCall implements Exchange {
     this.#table = table;
     this.#request = request;
     this.#sink = sink;
+    this.bytes = joined(request.bytes);
     this.clock = new CallClock(table.settings.timeouts, request, (expiry, afterMs) =>
       this.#expire(expiry, afterMs),
     );
@@ -44,10 +47,6 @@ export class SharedCall implements Exchange {
 
   get progressToken(): RequestId | undefined {
     return this.#request.progressToken;
-  }
-
-  get bytes(): Buffer {
-    return this.#request.bytes;
   }
 
   /** Whether the backend has no way to ask the client anything during the call, whatever it sends. */

@@ -1,6 +1,7 @@
 import type { VmcpError } from "../domain/errors.ts";
 import type { ClientEnvelope } from "./client-envelope.ts";
 import type { JsonRpcMessage, RequestId } from "./json-rpc.ts";
+import type { MessageBytes } from "./message-bytes.ts";
 
 /** One message of a backend: its bytes as received (one JSON value) and the one reading of them. */
 export interface BackendMessage {
@@ -13,7 +14,7 @@ export interface OutboundRequest {
   readonly id: RequestId;
   readonly method: string;
   /** The whole JSON-RPC message, names already those of the backend. */
-  readonly bytes: Buffer;
+  readonly bytes: MessageBytes;
   /** `params._meta.progressToken` where the client gave one. */
   readonly progressToken?: RequestId;
   /** Where it is a call of a tool: the backend's own name of it. */

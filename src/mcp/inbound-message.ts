@@ -1,4 +1,3 @@
-import { isUtf8 } from "node:buffer";
 import { isJsonObject, type JsonObject } from "../domain/json.ts";
 import { VmcpError } from "../domain/errors.ts";
 import type { ClientEnvelope } from "./client-envelope.ts";
@@ -12,6 +11,7 @@ import {
   withCutArguments,
   type CutArguments,
 } from "./large-arguments.ts";
+import { areUtf8, joined, type MessageBytes } from "./message-bytes.ts";
 
 export interface MessageLimits {
   /** Nesting of arrays and objects, the envelope included. */
@@ -49,10 +49,10 @@ export interface InboundRequest {
   /** `params.arguments` are an object and large: they are read when somebody first asks for them, which is dear. */
   readonly hasUnreadArguments?: true;
   /**
-   * The message with this JSON text in place of its name, made without a copy of the whole; undefined where that
-   * cannot be. The bytes stay what the client wrote, but from then on they are dear to ask for.
+   * The message as it is, or with this JSON text in place of its name, made without a copy of the whole; undefined
+   * where that cannot be. With large arguments `bytes` are such a copy: they stay what the client wrote.
    */
-  readonly renamed?: (nameJson: string) => Buffer | undefined;
+  readonly toSend?: (nameJson: string | undefined) => MessageBytes | undefined;
   /** Set where the client speaks a stateless revision; its members are no longer part of `bytes`. */
   readonly envelope?: ClientEnvelope;
 }
@@ -98,32 +98,35 @@ interface Span {
  * The bytes are given over: nobody else may read them after this.
  * Source: JSON-RPC 2.0 sections 4 and 5; MCP base protocol, "Messages".
  */
-export function parseInbound(bytes: Buffer, limits: MessageLimits): InboundMessage {
-  if (!isUtf8(bytes)) return invalid("parse_error", "The message is not valid UTF-8");
-  const cut = cutLargeArguments(bytes, limits.jsonDepth);
-  if (cut !== undefined) {
-    const rest = parseText(cut.rest, limits);
-    if (rest.kind === "request") return withWholeArguments(rest, bytes, cut);
-  }
-  return parseText(bytes, limits);
+export function parseInbound(given: MessageBytes, limits: MessageLimits): InboundMessage {
+  const pieces = Buffer.isBuffer(given) ? [given] : given;
+  if (!areUtf8(pieces)) return invalid("parse_error", "The message is not valid UTF-8");
+  return parseLarge(pieces, limits) ?? parseText(joined(given), limits);
+}
+
+function parseLarge(pieces: readonly Buffer[], limits: MessageLimits): InboundRequest | undefined {
+  const cut = cutLargeArguments(pieces, limits.jsonDepth);
+  if (cut === undefined) return undefined;
+  const rest = parseText(cut.rest, limits);
+  return rest.kind === "request" ? withWholeArguments(rest, pieces, cut) : undefined;
 }
 
 function withWholeArguments(
   rest: InboundRequest,
-  bytes: Buffer,
+  pieces: readonly Buffer[],
   cut: CutArguments,
 ): InboundRequest {
   const { params, nameSpan } = rest;
   const shift = nameSpan !== undefined && nameSpan.start > cut.start ? shiftOf(cut) : 0;
   const name = nameSpan && { start: nameSpan.start + shift, end: nameSpan.end + shift };
-  const message = new LargeMessage(bytes, name);
+  const message = new LargeMessage(pieces, name);
   return {
     ...rest,
     get bytes() {
       return message.bytes;
     },
-    renamed: (nameJson) => message.renamed(nameJson),
-    params: params && withCutArguments(params, bytes, cut),
+    toSend: (nameJson) => message.toSend(nameJson),
+    params: params && withCutArguments(params, pieces, cut),
     nameSpan: name,
     hasUnreadArguments: true,
   };

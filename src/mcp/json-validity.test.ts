@@ -1,11 +1,18 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { validValueEnd } from "./json-validity.ts";
+import { ValueValidator } from "./json-validity.ts";
 
 const DEEP = 1_000;
 
 function end(text: string, maxDepth = DEEP): number {
   return validValueEnd(Buffer.from(text), 0, maxDepth);
+}
+
+/** Where the value ends that begins at `start`, or -1; what is read goes on for a space, at which a number ends. */
+function validValueEnd(bytes: Buffer, start: number, maxDepth: number): number {
+  const validator = new ValueValidator(maxDepth);
+  const stop = validator.read(Buffer.concat([bytes, Buffer.from(" ")]), start);
+  return validator.isWhole ? stop : -1;
 }
 
 function parses(text: string): boolean {
@@ -86,6 +93,40 @@ test("agrees with JSON.parse on values of which one byte was changed", () => {
     { numRuns: 3_000 },
   );
 });
+
+test("finds the same in pieces of any size as in the whole", () => {
+  const strings = fc.string({ maxLength: 80, unit: "binary" }).map((text) => JSON.stringify(text));
+  const texts = fc.oneof(
+    json,
+    nearlyJson,
+    fc.array(fc.oneof(json, strings), { maxLength: 5 }).map((values) => `[${values.join(" , ")}]`),
+  );
+  const cuts = fc.array(fc.nat(), { maxLength: 8 });
+  fc.assert(
+    fc.property(texts, cuts, (text, places) => {
+      const bytes = Buffer.from(`${text} `);
+      const validator = new ValueValidator(DEEP);
+      const ends = [...places.map((place) => place % bytes.length), bytes.length].toSorted(
+        byNumber,
+      );
+      let before = 0;
+      let stop = 0;
+      for (const cut of ends) {
+        if (validator.isWhole || validator.isBroken) break;
+        // A piece of its own, at its own place in memory.
+        stop = before + validator.read(Buffer.from(bytes.subarray(before, cut)));
+        before = cut;
+      }
+
+      expect(validator.isWhole ? stop : -1).toBe(validValueEnd(bytes, 0, DEEP));
+    }),
+    { numRuns: 3_000 },
+  );
+});
+
+function byNumber(a: number, b: number): number {
+  return a - b;
+}
 
 describe("a long string", () => {
   const FILL = "x".repeat(200);

@@ -1,117 +1,256 @@
-import { skipWhitespace } from "./json-spans.ts";
-
 /**
- * Where the JSON value ends that begins at `start`, or -1 where none does: the bytes break the grammar of RFC
- * 8259, or nest arrays and objects deeper than `maxDepth` levels.
+ * Reads the bytes of one JSON value, in as many pieces as they come in, and finds where it ends, or that it breaks the
+ * grammar of RFC 8259 or nests arrays and objects deeper than `maxDepth` levels.
  *
  * Accepts exactly what `JSON.parse` accepts, of bytes that are known to be UTF-8, and makes nothing of them: for
  * a large value that nobody reads, objects and strings cost many times as much as a look at each byte.
  */
-export function validValueEnd(bytes: Buffer, start: number, maxDepth: number): number {
-  const strings = new StringScan(bytes);
+export class ValueValidator {
+  readonly #maxDepth: number;
   /** Of each container that is open: whether it is an object. */
-  const open: boolean[] = [];
-  let at = start;
-  for (;;) {
-    const byte = bytes[at];
-    if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
-      if (open.length === maxDepth) return NONE;
-      const isObject = byte === OPEN_BRACE;
-      at = skipWhitespace(bytes, at + 1);
-      if (bytes[at] !== closingOf(isObject)) {
-        open.push(isObject);
-        if (isObject) at = strings.keyEnd(at);
-        if (at === NONE) return NONE;
-        continue;
+  readonly #open: boolean[] = [];
+  #place = VALUE;
+  /** Whether the string that is being read is a key. */
+  #isKey = false;
+  /** What has to come of a word, or how many digits of an escaped character. */
+  #rest = "";
+  #missingDigits = 0;
+
+  constructor(maxDepth: number) {
+    this.#maxDepth = maxDepth;
+  }
+
+  /** Once the value has ended. A number outside of a container ends only where something follows it. */
+  get isWhole(): boolean {
+    return this.#place === ENDED;
+  }
+
+  /** Whether what was read is the beginning of no value. */
+  get isBroken(): boolean {
+    return this.#place === BROKEN;
+  }
+
+  /** Reads on, from `start` of this piece. Returns where it stopped: the end of the value, or that of the piece. */
+  read(bytes: Buffer, start = 0): number {
+    const marks = new Marks(bytes);
+    let at = start;
+    while (at < bytes.length) {
+      const place = this.#place;
+      if (place === STRING) at = this.#readString(bytes, at, marks);
+      else if (place >= ENDED) return at;
+      else if (place >= MINUS) at = this.#readNumber(bytes, at);
+      else {
+        this.#take(bytes[at] ?? 0);
+        at += 1;
       }
-      at += 1;
-    } else {
-      at = byte === QUOTE ? strings.end(at) : scalarEnd(bytes, at);
-      if (at === NONE) return NONE;
     }
-    at = afterValue(bytes, at, open);
-    if (open.length === 0 || at === NONE) return at;
-    if (open.at(-1) === true) at = strings.keyEnd(at);
-    if (at === NONE) return NONE;
+    return at;
+  }
+
+  #take(byte: number): void {
+    switch (this.#place) {
+      case WORD:
+        this.#takeOfWord(byte);
+        break;
+      case ESCAPE:
+        this.#takeEscape(byte);
+        break;
+      case ESCAPED_DIGITS:
+        this.#takeEscapedDigit(byte);
+        break;
+      default:
+        if (!isWhitespace(byte)) this.#begin(byte);
+    }
+  }
+
+  /** The first byte of a token. */
+  #begin(byte: number): void {
+    switch (this.#place) {
+      case FIRST_ELEMENT:
+        if (byte === CLOSE_BRACKET) this.#close();
+        else this.#beginValue(byte);
+        break;
+      case FIRST_KEY:
+        if (byte === CLOSE_BRACE) this.#close();
+        else this.#beginKey(byte);
+        break;
+      case KEY:
+        this.#beginKey(byte);
+        break;
+      case COLON_OF_KEY:
+        this.#place = byte === COLON ? VALUE : BROKEN;
+        break;
+      case AFTER_VALUE:
+        this.#takeAfterValue(byte);
+        break;
+      default:
+        this.#beginValue(byte);
+    }
+  }
+
+  #beginKey(byte: number): void {
+    this.#isKey = true;
+    this.#place = byte === QUOTE ? STRING : BROKEN;
+  }
+
+  #beginValue(byte: number): void {
+    if (byte === QUOTE) {
+      this.#isKey = false;
+      this.#place = STRING;
+    } else if (byte === OPEN_BRACE) this.#enter(true);
+    else if (byte === OPEN_BRACKET) this.#enter(false);
+    else if (byte === MINUS_SIGN) this.#place = MINUS;
+    else if (byte === ZERO) this.#place = LEADING_ZERO;
+    else if (isDigit(byte)) this.#place = INTEGER;
+    else this.#beginWord(byte);
+  }
+
+  #beginWord(byte: number): void {
+    this.#place = WORD;
+    if (byte === LOWER_T) this.#rest = "rue";
+    else if (byte === LOWER_F) this.#rest = "alse";
+    else if (byte === LOWER_N) this.#rest = "ull";
+    else this.#place = BROKEN;
+  }
+
+  #takeOfWord(byte: number): void {
+    if (byte !== this.#rest.codePointAt(0)) this.#place = BROKEN;
+    else if (this.#rest.length > 1) this.#rest = this.#rest.slice(1);
+    else this.#endValue();
+  }
+
+  #takeAfterValue(byte: number): void {
+    const isObject = this.#open.at(-1) === true;
+    if (byte === COMMA) this.#place = isObject ? KEY : VALUE;
+    else if (byte === (isObject ? CLOSE_BRACE : CLOSE_BRACKET)) this.#close();
+    else this.#place = BROKEN;
+  }
+
+  #enter(isObject: boolean): void {
+    if (this.#open.length === this.#maxDepth) {
+      this.#place = BROKEN;
+      return;
+    }
+    this.#open.push(isObject);
+    this.#place = isObject ? FIRST_KEY : FIRST_ELEMENT;
+  }
+
+  #close(): void {
+    this.#open.pop();
+    this.#endValue();
+  }
+
+  #endValue(): void {
+    this.#place = this.#open.length === 0 ? ENDED : AFTER_VALUE;
+  }
+
+  #readString(bytes: Buffer, start: number, marks: Marks): number {
+    let at = start;
+    for (;;) {
+      const shortEnd = Math.min(at + SHORT_STRING_BYTES, bytes.length);
+      while (at < shortEnd) {
+        const byte = bytes[at] ?? 0;
+        if (byte === QUOTE) {
+          if (this.#isKey) this.#place = COLON_OF_KEY;
+          else this.#endValue();
+          return at + 1;
+        }
+        if (byte === BACKSLASH) {
+          this.#place = ESCAPE;
+          return at + 1;
+        }
+        if (byte < FIRST_PRINTABLE) {
+          this.#place = BROKEN;
+          return at;
+        }
+        at += 1;
+      }
+      if (at === bytes.length) return at;
+      const plainEnd = marks.next(at);
+      if (hasControl(bytes, at, plainEnd)) {
+        this.#place = BROKEN;
+        return at;
+      }
+      at = plainEnd;
+    }
+  }
+
+  #takeEscape(kind: number): void {
+    if (kind === LOWER_U) {
+      this.#place = ESCAPED_DIGITS;
+      this.#missingDigits = 4;
+    } else this.#place = SHORT_ESCAPES.has(kind) ? STRING : BROKEN;
+  }
+
+  #takeEscapedDigit(byte: number): void {
+    this.#missingDigits -= 1;
+    if (!isHex(byte)) this.#place = BROKEN;
+    else if (this.#missingDigits === 0) this.#place = STRING;
+  }
+
+  #readNumber(bytes: Buffer, start: number): number {
+    let at = start;
+    for (; at < bytes.length; at += 1) {
+      const next = afterInNumber(this.#place, bytes[at] ?? 0);
+      if (next === ENDED) {
+        this.#endValue();
+        return at;
+      }
+      this.#place = next;
+      if (next === BROKEN) return at;
+    }
+    return at;
   }
 }
 
-/**
- * Closes what is closed behind a value and returns where the next member or element begins; where everything is
- * closed, the end.
- */
-function afterValue(bytes: Buffer, valueEnd: number, open: boolean[]): number {
-  let at = valueEnd;
-  while (open.length > 0) {
-    at = skipWhitespace(bytes, at);
-    const byte = bytes[at];
-    if (byte === COMMA) return skipWhitespace(bytes, at + 1);
-    if (byte !== closingOf(open.at(-1) === true)) return NONE;
-    open.pop();
-    at += 1;
+/** Where a number is after its next byte; `ENDED` where the byte is no part of it any more. */
+function afterInNumber(place: number, byte: number): number {
+  const digit = isDigit(byte);
+  switch (place) {
+    case MINUS:
+      if (byte === ZERO) return LEADING_ZERO;
+      return digit ? INTEGER : BROKEN;
+    case LEADING_ZERO:
+    case INTEGER:
+      if (digit) return place === INTEGER ? INTEGER : BROKEN;
+      if (byte === POINT) return AFTER_POINT;
+      return isExponentMark(byte) ? AFTER_MARK : ENDED;
+    case AFTER_POINT:
+      return digit ? FRACTION : BROKEN;
+    case FRACTION:
+      if (digit) return FRACTION;
+      return isExponentMark(byte) ? AFTER_MARK : ENDED;
+    case AFTER_MARK:
+      if (byte === PLUS_SIGN || byte === MINUS_SIGN) return AFTER_SIGN;
+      return digit ? EXPONENT : BROKEN;
+    case AFTER_SIGN:
+      return digit ? EXPONENT : BROKEN;
+    default:
+      return digit ? EXPONENT : ENDED;
   }
-  return at;
 }
 
-/** Finds the ends of strings. Where the next quote and the next backslash stand is looked for once, not per string. */
-class StringScan {
+/** Where the next quote or backslash stands in a piece, which is looked for once and not for each string. */
+class Marks {
   readonly #bytes: Buffer;
-  #nextQuote = NONE;
-  #nextBackslash = NONE;
+  #nextQuote = -1;
+  #nextBackslash = -1;
 
   constructor(bytes: Buffer) {
     this.#bytes = bytes;
   }
 
-  /** From a key's opening quote to where its value begins, or -1. */
-  keyEnd(at: number): number {
-    if (this.#bytes[at] !== QUOTE) return NONE;
-    const end = this.end(at);
-    if (end === NONE) return NONE;
-    const colon = skipWhitespace(this.#bytes, end);
-    return this.#bytes[colon] === COLON ? skipWhitespace(this.#bytes, colon + 1) : NONE;
+  /** The first of them from `at` on, or the length. */
+  next(at: number): number {
+    if (this.#nextQuote < at) this.#nextQuote = this.#find(QUOTE, at);
+    if (this.#nextBackslash < at) this.#nextBackslash = this.#find(BACKSLASH, at);
+    return Math.min(this.#nextQuote, this.#nextBackslash);
   }
 
-  /** From an opening quote to just past the closing one, or -1. */
-  end(start: number): number {
-    const bytes = this.#bytes;
-    let at = start + 1;
-    for (;;) {
-      const loopEnd = Math.min(at + SHORT_STRING_BYTES, bytes.length);
-      while (at < loopEnd) {
-        const byte = bytes[at] ?? 0;
-        if (byte === QUOTE) return at + 1;
-        if (byte < FIRST_PRINTABLE) return NONE;
-        if (byte === BACKSLASH) {
-          at = escapeEnd(bytes, at);
-          if (at === NONE) return NONE;
-        } else at += 1;
-      }
-      at = this.#skipPlain(at);
-      if (at === NONE) return NONE;
-    }
+  #find(byte: number, at: number): number {
+    const found = this.#bytes.indexOf(byte, at);
+    return found === -1 ? this.#bytes.length : found;
   }
-
-  /** To the next quote or backslash, by the native search; -1 where a control character comes first, or none comes. */
-  #skipPlain(at: number): number {
-    const bytes = this.#bytes;
-    if (this.#nextQuote < at) this.#nextQuote = bytes.indexOf(QUOTE, at);
-    if (this.#nextQuote === NONE) return NONE;
-    if (this.#nextBackslash < at) {
-      const found = bytes.indexOf(BACKSLASH, at);
-      this.#nextBackslash = found === NONE ? bytes.length : found;
-    }
-    const end = Math.min(this.#nextQuote, this.#nextBackslash);
-    return hasControl(bytes, at, end) ? NONE : end;
-  }
-}
-
-/** The index past an escape sequence, or -1. */
-function escapeEnd(bytes: Buffer, at: number): number {
-  const kind = bytes[at + 1] ?? 0;
-  if (kind !== LOWER_U) return SHORT_ESCAPES.has(kind) ? at + 2 : NONE;
-  for (let index = at + 2; index < at + 6; index += 1) if (!isHex(bytes[index])) return NONE;
-  return at + 6;
 }
 
 /** Whether there is a byte below 0x20, four at a time where it pays: there is no native search for a range. */
@@ -139,52 +278,19 @@ function hasControlInWords(words: Int32Array): boolean {
   return false;
 }
 
-/** The index past a number, `true`, `false` or `null`, or -1. */
-function scalarEnd(bytes: Buffer, at: number): number {
-  const first = bytes[at];
-  if (first === LOWER_T) return wordEnd(bytes, at, "true");
-  if (first === LOWER_F) return wordEnd(bytes, at, "false");
-  if (first === LOWER_N) return wordEnd(bytes, at, "null");
-  return numberEnd(bytes, at);
+function isWhitespace(byte: number): boolean {
+  return byte === SPACE || byte === LINE_FEED || byte === CARRIAGE_RETURN || byte === TAB;
 }
 
-function wordEnd(bytes: Buffer, at: number, word: string): number {
-  for (let index = 0; index < word.length; index += 1) {
-    if (bytes[at + index] !== word.codePointAt(index)) return NONE;
-  }
-  return at + word.length;
+function isDigit(byte: number): boolean {
+  return byte >= ZERO && byte <= NINE;
 }
 
-function numberEnd(bytes: Buffer, start: number): number {
-  const first = bytes[start] === MINUS ? start + 1 : start;
-  let at = bytes[first] === ZERO ? first + 1 : digitsEnd(bytes, first);
-  if (at === first) return NONE;
-  if (bytes[at] === POINT) {
-    const fraction = at + 1;
-    at = digitsEnd(bytes, fraction);
-    if (at === fraction) return NONE;
-  }
-  if (bytes[at] === LOWER_E || bytes[at] === UPPER_E) {
-    const hasSign = bytes[at + 1] === MINUS || bytes[at + 1] === PLUS;
-    const exponent = hasSign ? at + 2 : at + 1;
-    at = digitsEnd(bytes, exponent);
-    if (at === exponent) return NONE;
-  }
-  return at;
+function isExponentMark(byte: number): boolean {
+  return byte === LOWER_E || byte === UPPER_E;
 }
 
-function digitsEnd(bytes: Buffer, start: number): number {
-  let at = start;
-  while (isDigit(bytes[at])) at += 1;
-  return at;
-}
-
-function isDigit(byte: number | undefined): boolean {
-  return byte !== undefined && byte >= ZERO && byte <= NINE;
-}
-
-function isHex(byte: number | undefined): boolean {
-  if (byte === undefined) return false;
+function isHex(byte: number): boolean {
   const lower = byte | 0x20;
   return isDigit(byte) || (lower >= LOWER_A && lower <= LOWER_F);
 }
@@ -193,15 +299,38 @@ function isControl(byte: number | undefined): boolean {
   return byte !== undefined && byte < FIRST_PRINTABLE;
 }
 
-function closingOf(isObject: boolean): number {
-  return isObject ? CLOSE_BRACE : CLOSE_BRACKET;
-}
+// Where the reading is: numbers, because each byte that is not in a string asks. First what a token begins in.
+const VALUE = 0;
+const FIRST_ELEMENT = 1;
+const FIRST_KEY = 2;
+const KEY = 3;
+const COLON_OF_KEY = 4;
+const AFTER_VALUE = 5;
+const WORD = 6;
+const STRING = 7;
+const ESCAPE = 8;
+const ESCAPED_DIGITS = 9;
+// From here on the places of a number, each named for what was read last of it.
+const MINUS = 10;
+const LEADING_ZERO = 11;
+const INTEGER = 12;
+const AFTER_POINT = 13;
+const FRACTION = 14;
+const AFTER_MARK = 15;
+const AFTER_SIGN = 16;
+const EXPONENT = 17;
+// And the two at which nothing more is read.
+const ENDED = 18;
+const BROKEN = 19;
 
-const NONE = -1;
+const TAB = 0x09;
+const LINE_FEED = 0x0a;
+const CARRIAGE_RETURN = 0x0d;
+const SPACE = 0x20;
 const QUOTE = 0x22;
-const PLUS = 0x2b;
+const PLUS_SIGN = 0x2b;
 const COMMA = 0x2c;
-const MINUS = 0x2d;
+const MINUS_SIGN = 0x2d;
 const POINT = 0x2e;
 const ZERO = 0x30;
 const NINE = 0x39;

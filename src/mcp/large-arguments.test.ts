@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { DEFAULT_MESSAGE_LIMITS, parseInbound, type InboundMessage } from "./inbound-message.ts";
+import { joined } from "./message-bytes.ts";
 
 const FILL = "x".repeat(40_000);
 
@@ -76,12 +77,13 @@ describe("another name", () => {
       const text = call(`{"fill":"${FILL}"}`);
       const message = large(text);
 
-      const renamed = message.renamed?.(name);
+      const renamed = message.toSend?.(name);
 
-      expect(renamed?.toString()).toBe(text.replace('"tool"', name));
+      if (renamed === undefined) throw new Error("a copy is needed");
+      expect(joined(renamed).toString()).toBe(text.replace('"tool"', name));
       expect(message.bytes.toString()).toBe(text);
       expect(message.params?.["arguments"]).toEqual({ fill: FILL });
-      expect(renamed?.toString()).toBe(text.replace('"tool"', name));
+      expect(joined(renamed).toString()).toBe(text.replace('"tool"', name));
     },
   );
 
@@ -96,18 +98,68 @@ describe("another name", () => {
   ] as const)("needs a copy where it %s", ([, text, name]) => {
     const message = large(text);
 
-    expect(message.renamed?.(name)).toBeUndefined();
+    expect(message.toSend?.(name)).toBeUndefined();
     expect(message.bytes.toString()).toBe(text);
   });
 
   test("is given once: what was sent first must not change", () => {
     const message = large(call(`{"fill":"${FILL}"}`));
 
-    const first = message.renamed?.('"t"')?.toString();
+    const first = message.toSend?.('"t"') ?? [];
 
-    expect(message.renamed?.('"u"')).toBeUndefined();
-    expect(first).toContain('"name":"t"');
+    expect(message.toSend?.('"u"')).toBeUndefined();
+    expect(joined(first).toString()).toContain('"name":"t"');
   });
+});
+
+describe("a message in pieces", () => {
+  const args = fc.record({ fill: fc.constant(FILL), more: fc.jsonValue({ maxDepth: 3 }) });
+  const cuts = fc.array(fc.integer({ min: 1, max: 40_000 }), { maxLength: 5 });
+
+  test("is the one that it is in one, and leaves as it came", () => {
+    fc.assert(
+      fc.property(args, cuts, fc.boolean(), (given, places, isRenamed) => {
+        const text = call(JSON.stringify(given));
+        const pieces = piecesOf(text, places);
+
+        const message = parseInbound(pieces, DEFAULT_MESSAGE_LIMITS);
+
+        if (message.kind !== "request") throw new Error("no request");
+        const sent = message.toSend?.(isRenamed ? '"t"' : undefined);
+        const expected = isRenamed ? text.replace('"tool"', '"t"') : text;
+        // Only a copy can have another name where the first piece ends before the name does.
+        expect(joined(sent ?? Buffer.from(expected)).toString()).toBe(expected);
+        expect(message.bytes.toString()).toBe(text);
+        expect(message.params).toEqual((JSON.parse(text) as { params: object }).params);
+        const { start, end } = message.nameSpan ?? {};
+        expect(message.bytes.subarray(start, end).toString()).toBe('"tool"');
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  test("is not copied on its way, under its own name or a shorter one", () => {
+    const pieces = piecesOf(call(`{"fill":"${FILL}"}`), [20_000, 30_000]);
+    const [plain, other] = [pieces, pieces.map((piece) => Buffer.from(piece))].map((given) =>
+      parseInbound(given, DEFAULT_MESSAGE_LIMITS),
+    );
+
+    if (plain?.kind !== "request" || other?.kind !== "request") throw new Error("no request");
+    expect(plain.toSend?.(undefined)).toBe(pieces);
+    expect(other.toSend?.('"t"')).toHaveLength(pieces.length);
+  });
+
+  test("is refused where it breaks off, in whatever piece that is", () => {
+    const pieces = piecesOf(call(`{"fill":"${FILL}"}`).slice(0, -1), [20_000, 40_100]);
+
+    expect(parseInbound(pieces, DEFAULT_MESSAGE_LIMITS)).toMatchObject({ kind: "invalid" });
+  });
+
+  function piecesOf(text: string, places: readonly number[]): Buffer[] {
+    const bytes = Buffer.from(text);
+    const ends = [...new Set(places), bytes.length].toSorted((a, b) => a - b);
+    return ends.map((end, index) => Buffer.from(bytes.subarray(ends[index - 1] ?? 0, end)));
+  }
 });
 
 describe("is refused as a small one would be", () => {

@@ -1,9 +1,10 @@
 import type { JsonObject } from "../domain/json.ts";
 import { firstMember } from "./json-spans.ts";
-import { validValueEnd } from "./json-validity.ts";
+import { ValueValidator } from "./json-validity.ts";
+import { joined } from "./message-bytes.ts";
 
 /** Arguments of at least so many bytes are not read before somebody asks for them. */
-const LARGE_BYTES = 32_768;
+export const LARGE_BYTES = 32_768;
 
 /** What stands before the end of the name is copied: it must be little. */
 const MAX_HEAD_BYTES = 4_096;
@@ -21,23 +22,38 @@ export interface CutArguments {
  * Takes large `params.arguments` out of a message in UTF-8, so that what is left can be read at the cost of a
  * small one. The message is valid, and nested no deeper than `maxDepth`, exactly where the rest is.
  *
- * Undefined where that is not so, or not to be told without reading all of it.
+ * Undefined where that is not so, or not to be told without reading all of it, or where the arguments do not begin in
+ * the first piece.
  */
-export function cutLargeArguments(bytes: Buffer, maxDepth: number): CutArguments | undefined {
-  if (bytes.length < LARGE_BYTES) return undefined;
-  const start = startOfArguments(bytes);
-  if (start === undefined || bytes[start] !== OPENING_BRACE) return undefined;
+export function cutLargeArguments(
+  pieces: readonly Buffer[],
+  maxDepth: number,
+): CutArguments | undefined {
+  const [first = NOTHING] = pieces;
+  const start = startOfArguments(first);
+  if (start === undefined || first[start] !== OPENING_BRACE) return undefined;
   // The envelope and `params` are two levels.
-  const end = validValueEnd(bytes, start, maxDepth - 2);
-  if (end - start < LARGE_BYTES) return undefined;
-  const rest = Buffer.concat([bytes.subarray(0, start), EMPTY_OBJECT, bytes.subarray(end)]);
-  return { rest, start, end };
+  const validator = new ValueValidator(maxDepth - 2);
+  let before = 0;
+  for (const [index, piece] of pieces.entries()) {
+    const stop = validator.read(piece, index === 0 ? start : 0);
+    if (validator.isBroken) return undefined;
+    if (validator.isWhole) {
+      const end = before + stop;
+      if (end - start < LARGE_BYTES) return undefined;
+      const tail = [piece.subarray(stop), ...pieces.slice(index + 1)];
+      const rest = Buffer.concat([first.subarray(0, start), EMPTY_OBJECT, ...tail]);
+      return { rest, start, end };
+    }
+    before += piece.length;
+  }
+  return undefined;
 }
 
 /** The params of a message whose arguments were taken out, with these in place again: read when first asked for. */
 export function withCutArguments(
   params: JsonObject,
-  bytes: Buffer,
+  pieces: readonly Buffer[],
   { start, end }: CutArguments,
 ): JsonObject {
   let read: JsonObject | undefined;
@@ -46,43 +62,57 @@ export function withCutArguments(
     configurable: true,
     get: () => {
       // What was cut out was found to be an object.
-      read ??= JSON.parse(bytes.toString("utf8", start, end)) as JsonObject;
+      read ??= JSON.parse(joined(pieces).toString("utf8", start, end)) as JsonObject;
       return read;
     },
   });
 }
 
 /**
- * A message so large that a copy of it costs as much as sending it. It gives another name to whoever sends it on in
- * its own memory, and is put together again for whoever asks for the original after that.
+ * A message so large that a copy of it costs as much as sending it: it leaves in the pieces in which it came. It gives
+ * another name to whoever sends it on in its own memory, and is put together again for whoever asks for the original
+ * after that.
  */
 export class LargeMessage {
-  readonly #bytes: Buffer;
+  readonly #pieces: readonly Buffer[];
   readonly #name: { readonly start: number; readonly end: number } | undefined;
   /** The beginning as it was, once it was written over. */
   #head: Buffer | undefined;
 
-  /** The bytes are given over: nobody else may keep them. `name` is where the name stands in them. */
-  constructor(bytes: Buffer, name: { readonly start: number; readonly end: number } | undefined) {
-    this.#bytes = bytes;
+  /** The pieces are given over: nobody else may keep them. `name` is where the name stands in them together. */
+  constructor(
+    pieces: readonly Buffer[],
+    name: { readonly start: number; readonly end: number } | undefined,
+  ) {
+    this.#pieces = pieces;
     this.#name = name;
   }
 
   get bytes(): Buffer {
-    if (this.#head === undefined) return this.#bytes;
-    return Buffer.concat([this.#head, this.#bytes.subarray(this.#head.length)]);
+    const [first = NOTHING, ...others] = this.#pieces;
+    if (this.#head === undefined) return joined(this.#pieces);
+    return Buffer.concat([this.#head, first.subarray(this.#head.length), ...others]);
   }
 
-  /** The message with this JSON text for its name; undefined where only a copy can have it. */
-  renamed(nameJson: string): Buffer | undefined {
-    if (this.#name === undefined || this.#head !== undefined) return undefined;
+  /**
+   * The message with this JSON text for its name, or with the one it has; undefined where only a copy can have it, and
+   * once another one was given to it.
+   */
+  toSend(nameJson: string | undefined): readonly Buffer[] | undefined {
+    if (this.#head !== undefined) return undefined;
+    return nameJson === undefined ? this.#pieces : this.#renamed(nameJson);
+  }
+
+  #renamed(nameJson: string): readonly Buffer[] | undefined {
+    const [first = NOTHING, ...others] = this.#pieces;
+    if (this.#name === undefined) return undefined;
     const { start, end } = this.#name;
     const shift = end - start - Buffer.byteLength(nameJson);
-    if (shift < 0 || end > MAX_HEAD_BYTES) return undefined;
-    this.#head = Buffer.from(this.#bytes.subarray(0, end));
-    this.#bytes.copyWithin(shift, 0, start);
-    this.#bytes.write(nameJson, start + shift);
-    return this.#bytes.subarray(shift);
+    if (shift < 0 || end > Math.min(MAX_HEAD_BYTES, first.length)) return undefined;
+    this.#head = Buffer.from(first.subarray(0, end));
+    first.copyWithin(shift, 0, start);
+    first.write(nameJson, start + shift);
+    return [first.subarray(shift), ...others];
   }
 }
 
@@ -103,3 +133,4 @@ function startOfArguments(bytes: Buffer): number | undefined {
 
 const OPENING_BRACE = 0x7b;
 const EMPTY_OBJECT = Buffer.from("{}");
+const NOTHING = Buffer.alloc(0);

@@ -1,36 +1,41 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { VmcpError } from "../domain/errors.ts";
+import type { MessageBytes } from "../mcp/message-bytes.ts";
+import { BodyPieces } from "./body-pieces.ts";
 
 /** How long the answer to a refused request waits for the rest of a body that nobody wants. */
 const DISCARD_DEADLINE_MS = 1_000;
 
 /**
- * Reads a request's body once, as it came, and tells a client that waits for it to go on. Rejects with
- * `payload_too_large` as soon as the limit is passed, whether the length was announced or not, and with
+ * Reads a request's body once, as it came, a long one in pieces, and tells a client that waits for it to go on.
+ * Rejects with `payload_too_large` as soon as the limit is passed, whether the length was announced or not, and with
  * `cancelled` when the client goes away before the end.
  */
 export async function readBody(
   request: IncomingMessage,
   response: ServerResponse,
   maxBytes: number,
-): Promise<Buffer> {
+): Promise<MessageBytes> {
   if (announcedLength(request) > maxBytes) throw tooLarge(maxBytes);
   if (request.headers.expect !== undefined) response.writeContinue();
   return new Promise((resolve, reject) => {
     let first: Buffer | undefined;
-    let chunks: Buffer[] | undefined;
+    let pieces: BodyPieces | undefined;
     let size = 0;
     request.on("data", (chunk: Buffer) => {
       size += chunk.length;
       if (size > maxBytes) {
         // What still comes until the connection is closed is read and dropped: left unread, it would make the
         // system reset the connection, and the reset can overtake the answer.
-        chunks = undefined;
+        pieces = undefined;
         reject(tooLarge(maxBytes));
       } else if (first === undefined) first = chunk;
-      else (chunks ??= [first]).push(chunk);
+      else {
+        if (pieces === undefined) (pieces = new BodyPieces()).add(first);
+        pieces.add(chunk);
+      }
     });
-    request.on("end", () => resolve(chunks ? Buffer.concat(chunks, size) : (first ?? EMPTY)));
+    request.on("end", () => resolve(pieces?.take() ?? first ?? EMPTY));
     request.on("close", () => {
       // Every request closes in the end, and an error costs its stack: one is made only where it is needed.
       if (request.complete) return;

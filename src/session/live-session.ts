@@ -9,6 +9,7 @@ import type {
   InboundResponse,
 } from "../mcp/inbound-message.ts";
 import { progressTokenOf } from "../mcp/meta.ts";
+import { joined, type MessageBytes } from "../mcp/message-bytes.ts";
 import { admit } from "./admission.ts";
 import { AdmissionGate } from "./admission-gate.ts";
 import { toAdvertisedCapability } from "./advertised-capability.ts";
@@ -391,8 +392,8 @@ function sessionClosed(): VmcpError {
   });
 }
 
-function uriIn(bytes: Buffer): string {
+function uriIn(bytes: MessageBytes): string {
   // The request was routed by this very member, so it is there and a string.
-  const { params } = JSON.parse(bytes.toString()) as { params: { uri: string } };
+  const { params } = JSON.parse(joined(bytes).toString()) as { params: { uri: string } };
   return params.uri;
 }

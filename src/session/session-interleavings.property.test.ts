@@ -7,6 +7,7 @@ import { VmcpError } from "../domain/errors.ts";
 import { ANONYMOUS } from "../domain/identity.ts";
 import { isJsonObject } from "../domain/json.ts";
 import { SILENT_LOGGER } from "../domain/logger.ts";
+import { joined } from "../mcp/message-bytes.ts";
 import type { LiveSession } from "./live-session.ts";
 import { SessionManager } from "./session-manager.ts";
 import type { SessionStorage } from "./session-storage.ts";
@@ -341,7 +342,7 @@ class World {
       },
       answer: async (request, { request: { sessionId } }) => {
         await this.#pause(`call ${name}`);
-        const text = textOf(request.bytes);
+        const text = textOf(joined(request.bytes));
         this.#executed.push(text);
         await this.#pause(`answer ${name}`);
         return { content: [{ type: "text", text: `${sessionId} ${text}` }] };

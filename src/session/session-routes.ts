@@ -9,6 +9,7 @@ import { clip, findAmbiguousKey, type InboundRequest } from "../mcp/inbound-mess
 import { replaceBytes, scanMembers, spliceBytes, type Member } from "../mcp/json-spans.ts";
 import { TASK_METHODS } from "../mcp/task-ids.ts";
 import { withoutParam } from "../mcp/without-param.ts";
+import { joined, type MessageBytes } from "../mcp/message-bytes.ts";
 import { completionTarget } from "../routing/completion.ts";
 import { findPrompt, findTool } from "../routing/find.ts";
 import type { BackendStanding } from "./edge-session.ts";
@@ -28,7 +29,7 @@ const MAX_FORMER_NAMES = 10_000;
 /** Where a request goes, and the bytes to send there. */
 export interface Target {
   readonly backend: BackendName;
-  readonly bytes: Buffer;
+  readonly bytes: MessageBytes;
   /** The route of the tool, where one is called. */
   readonly tool?: Route;
   /** What the request uses, by the name that clients know now; undefined where it is no capability. */
@@ -197,13 +198,13 @@ export class SessionRoutes {
 }
 
 /** Only the name's own bytes change: numbers, key order and unknown fields arrive as the client wrote them. */
-function renamed(request: InboundRequest, route: Route): Buffer {
+function renamed(request: InboundRequest, route: Route): MessageBytes {
   if (route.originalName === route.advertisedName || request.nameSpan === undefined) {
-    return request.bytes;
+    return request.toSend?.(undefined) ?? request.bytes;
   }
   const { start, end } = request.nameSpan;
   const nameJson = JSON.stringify(route.originalName);
-  return request.renamed?.(nameJson) ?? replaceBytes(request.bytes, start, end, nameJson);
+  return request.toSend?.(nameJson) ?? replaceBytes(request.bytes, start, end, nameJson);
 }
 
 /**
@@ -218,7 +219,7 @@ function asTaskWherePossible(
   if (request.params?.["task"] === undefined) return target;
   const owner = standings().find(({ name }) => name === target.backend);
   if (owner?.greeting === undefined || makesTasksOfCalls(owner.greeting)) return target;
-  return { ...target, bytes: withoutParam(target.bytes, "task") };
+  return { ...target, bytes: withoutParam(joined(target.bytes), "task") };
 }
 
 function makesTasksOfCalls({ capabilities }: BackendGreeting): boolean {

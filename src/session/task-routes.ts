@@ -11,6 +11,7 @@ import {
   renameTasks,
   type Places,
 } from "../mcp/task-ids.ts";
+import { joined, type MessageBytes } from "../mcp/message-bytes.ts";
 
 /** Tasks of one backend that a session remembers; the oldest is forgotten first. */
 const MAX_TASKS = 1_000;
@@ -88,9 +89,13 @@ export class TaskRoutes {
   }
 
   /** The bytes of the client's message as this backend knows its tasks; `method` is absent for an answer. */
-  forBackend(backend: BackendName, bytes: Buffer, method: string | undefined): Buffer {
+  forBackend<Bytes extends MessageBytes>(
+    backend: BackendName,
+    bytes: Bytes,
+    method: string | undefined,
+  ): Bytes | Buffer {
     if (!this.#hasTagged) return bytes;
-    return renameTasks(bytes, placesTowardsBackend(method), (advertisedId) => {
+    return renameTasks(joined(bytes), placesTowardsBackend(method), (advertisedId) => {
       const owner = this.#owners.get(advertisedId);
       return owner?.backend === backend ? owner.taskId : advertisedId;
     });

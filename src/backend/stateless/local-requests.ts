@@ -7,11 +7,12 @@ import {
   type OutboundRequest,
 } from "../../mcp/exchange.ts";
 import { encodeError, encodeResult, type JsonRpcError } from "../../mcp/json-rpc.ts";
+import { joined, type MessageBytes } from "../../mcp/message-bytes.ts";
 import { lastMember, topOf } from "./member-edits.ts";
 
 /** The parameters of a request; none where they are no object. */
-export function paramsOf(request: Buffer): JsonObject {
-  const value: unknown = JSON.parse(request.toString());
+export function paramsOf(request: MessageBytes): JsonObject {
+  const value: unknown = JSON.parse(joined(request).toString());
   const params = isJsonObject(value) ? value["params"] : undefined;
   return isJsonObject(params) ? params : {};
 }
@@ -23,7 +24,8 @@ export function levelIn({ bytes }: OutboundRequest): string | undefined {
 }
 
 /** The id of a request exactly as it was written, so that numbers beyond 2^53 come back unchanged. */
-export function idJsonOf({ bytes, id }: OutboundRequest): string {
+export function idJsonOf({ bytes: given, id }: OutboundRequest): string {
+  const bytes = joined(given);
   const member = lastMember(bytes, topOf(bytes), "id");
   if (member === undefined) return JSON.stringify(id);
   return bytes.toString("utf8", member.valueStart, member.valueEnd);

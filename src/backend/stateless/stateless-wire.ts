@@ -1,6 +1,7 @@
 import type { Capability } from "../../domain/capabilities.ts";
 import type { AnswerSink, Exchange, OutboundRequest } from "../../mcp/exchange.ts";
 import type { Channel, ClientProfile } from "../ports.ts";
+import { joined } from "../../mcp/message-bytes.ts";
 import { envelopeOf, toEnvelopeJson } from "./envelope.ts";
 import { readParamHeaders, type ParamHeader } from "./param-headers.ts";
 import { withEnvelope, type NextRound } from "./request-bytes.ts";
@@ -62,7 +63,7 @@ export class StatelessWire {
   ): Exchange {
     const { envelope, method, toolName } = request;
     const envelopeJson = envelope === undefined ? this.#ownEnvelopeJson : toEnvelopeJson(envelope);
-    const bytes = withEnvelope(request.bytes, envelopeJson, round);
+    const bytes = withEnvelope(joined(request.bytes), envelopeJson, round);
     const id = round?.id ?? request.id;
     const headers =
       this.kind === "http" ? mirrorHeaders(bytes, method, this.#paramHeadersOf(toolName)) : [];

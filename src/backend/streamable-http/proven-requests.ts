@@ -14,6 +14,7 @@ import type {
   RequestToProve,
 } from "../credentials.ts";
 import type { Principal } from "../transports.ts";
+import { joined } from "../../mcp/message-bytes.ts";
 import type { Endpoint } from "./endpoint.ts";
 
 /** A refusal has little to say; one that goes on costs its connection. */
@@ -151,7 +152,9 @@ class ProvenRequest implements ResponseHandler {
       path,
       host: this.#proof.host,
       headers: this.#ownHeaders(),
-      body,
+      get body() {
+        return body && joined(body);
+      },
       ...(this.#refusal !== undefined && { refusal: this.#refusal }),
     };
   }

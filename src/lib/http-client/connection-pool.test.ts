@@ -48,6 +48,17 @@ describe("requests", () => {
     }
   });
 
+  test("with a body in pieces arrive whole", async () => {
+    const { origin } = await startServer((socket, path) => socket.write(answer(path)));
+    const pool = poolAt(origin);
+    const body = [3, 100_000, 0, 1].map((size) => Buffer.alloc(size, "x"));
+
+    const heard = askWith(pool, { method: "POST", path: "/pieces", headers: [], body });
+    const next = ask(pool, "/next");
+
+    expect([await heard.ended, await next.ended]).toEqual(["/pieces", "/next"]);
+  });
+
   test("that nobody wants any longer when they would leave do not leave", async () => {
     const { origin, requests, sockets } = await startServer((socket, path) =>
       socket.write(answer(path)),

@@ -4,6 +4,7 @@ import { HttpClientError, toError } from "./http-client-error.ts";
 import type { SocketTarget } from "./open-socket.ts";
 import type { Carrier, PendingRequest } from "./pending-request.ts";
 import { encodeRequestHead } from "./request-head.ts";
+import type { HttpRequest } from "./request-sender.ts";
 import { ResponseParser } from "./response-parser.ts";
 
 /** Who owns connections and gives them their requests. */
@@ -105,16 +106,16 @@ export class Connection implements Carrier {
     this.#owner.opened(this);
   }
 
-  #write(head: string, body: Buffer | undefined): void {
+  #write(head: string, body: HttpRequest["body"]): void {
     const socket = this.#socket;
     if (body === undefined) {
       socket.write(head, "latin1");
-    } else if (body.length <= MAX_JOINED_BYTES) {
+    } else if (Buffer.isBuffer(body) && body.length <= MAX_JOINED_BYTES) {
       socket.write(head + body.toString("latin1"), "latin1");
     } else {
       socket.cork();
       socket.write(head, "latin1");
-      socket.write(body);
+      for (const piece of Buffer.isBuffer(body) ? [body] : body) socket.write(piece);
       socket.uncork();
     }
   }

@@ -23,8 +23,13 @@ export function encodeRequestHead(originHost: string, request: HttpRequest): str
     if (NOT_IN_VALUE.test(value)) throw invalid(`the value of "${name}"`);
     head += `${name}: ${value}\r\n`;
   }
-  if (body !== undefined) return `${head}content-length: ${body.length}\r\n\r\n`;
+  if (body !== undefined) return `${head}content-length: ${lengthOf(body)}\r\n\r\n`;
   return method === "POST" ? `${head}content-length: 0\r\n\r\n` : `${head}\r\n`;
+}
+
+function lengthOf(body: Buffer | readonly Buffer[]): number {
+  if (Buffer.isBuffer(body)) return body.length;
+  return body.reduce((sum, piece) => sum + piece.length, 0);
 }
 
 function invalid(what: string): HttpClientError {

@@ -7,7 +7,8 @@ export interface HttpRequest {
   readonly host?: string | undefined;
   /** Names in lower case and values in turn. */
   readonly headers: readonly string[];
-  readonly body?: Buffer | undefined;
+  /** In pieces where it is long and joining them would be a copy of it. */
+  readonly body?: Buffer | readonly Buffer[] | undefined;
 }
 
 /** What can be done with a request that has left. Once it has ended, nothing: its connection may serve another one. */

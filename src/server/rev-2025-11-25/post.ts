@@ -11,6 +11,7 @@ import {
   type MessageLimits,
 } from "../../mcp/inbound-message.ts";
 import { encodeResult } from "../../mcp/json-rpc.ts";
+import { joined, type MessageBytes } from "../../mcp/message-bytes.ts";
 import type { EdgeSession } from "../../session/edge-session.ts";
 import { AnswerWriter, type AnswerOptions } from "../answer-writer.ts";
 import { readBody } from "../body.ts";
@@ -68,7 +69,7 @@ function idOf(message: InboundMessage | undefined): string | undefined {
 /** Undefined where nothing has to be waited for: most messages belong to a session that is live. */
 function take(
   message: InboundMessage,
-  body: Buffer,
+  body: MessageBytes,
   request: IncomingMessage,
   response: ServerResponse,
   identity: Identity,
@@ -92,7 +93,7 @@ function take(
 
 async function takeLater(
   message: SessionMessage,
-  body: Buffer,
+  body: MessageBytes,
   request: IncomingMessage,
   response: ServerResponse,
   identity: Identity,
@@ -113,14 +114,14 @@ type SessionMessage = Exclude<InboundMessage, { kind: "invalid" }>;
 function serveIn(
   session: EdgeSession,
   message: SessionMessage,
-  body: Buffer,
+  body: MessageBytes,
   response: ServerResponse,
   options: PostOptions,
 ): void {
   requireAcceptsAnswer(response.req);
   if (message.kind === "batch") {
     requireAcceptsBoth(response.req);
-    serveBatch(session, body, response, options);
+    serveBatch(session, joined(body), response, options);
   } else serve(session, message, response, options);
 }
 

@@ -101,7 +101,7 @@ test("large arguments are sent as they are under the session's id, and nobody re
 
   const unread = Object.getOwnPropertyDescriptor(request.params, "arguments");
   const { start = 0, end = 0 } = request.nameSpan ?? {};
-  expect(request.renamed?.('"t"')).toBeUndefined();
+  expect(request.toSend?.('"t"')).toBeUndefined();
   expect(request.bytes.toString()).toBe(
     `{"jsonrpc":"2.0","id":41,"method":"tools/call","params":{"name":"long_name","arguments":${args},"_meta":{"progressToken":41}}}`,
   );

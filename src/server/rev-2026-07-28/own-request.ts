@@ -48,7 +48,7 @@ export function toOwnRequest(
   { envelope, id, requestState }: OwnRequestOptions,
 ): OwnRequest {
   // What gives the message another name without a copy knows only the message as the client wrote it.
-  const { bytes, renamed: _renamed, ...rest } = given;
+  const { bytes, toSend: _toSend, ...rest } = given;
   const top = scanMembers(bytes, bytes.indexOf(OPENING_BRACE));
   const params = scanMembers(bytes, memberOf(top, "params").valueStart);
   const meta = memberOf(params, "_meta");
