@@ -7,14 +7,18 @@
  */
 export class ValueValidator {
   readonly #maxDepth: number;
-  /** Of each container that is open: whether it is an object. */
-  readonly #open: boolean[] = [];
+  /** Of each container around the one that is being read: whether it is an object. */
+  readonly #outer: boolean[] = [];
+  #depth = 0;
+  /** Of the container that is being read. */
+  #isObject = false;
   #place = VALUE;
   /** Whether the string that is being read is a key. */
   #isKey = false;
-  /** What has to come of a word, or how many digits of an escaped character. */
-  #rest = "";
-  #missingDigits = 0;
+  /** The word that is being read. */
+  #word = "";
+  /** How much of the word has come, or of the digits of an escaped character. */
+  #count = 0;
 
   constructor(maxDepth: number) {
     this.#maxDepth = maxDepth;
@@ -39,109 +43,127 @@ export class ValueValidator {
       if (place === STRING) at = this.#readString(bytes, at, marks);
       else if (place >= ENDED) return at;
       else if (place >= MINUS) at = this.#readNumber(bytes, at);
+      else if (place === WORD) at = this.#readWord(bytes, at);
       else {
-        this.#take(bytes[at] ?? 0);
+        const byte = bytes[at] ?? 0;
         at += 1;
+        if (place >= ESCAPE) this.#place = this.#afterPart(place, byte);
+        else if (byte > SPACE || !isWhitespace(byte)) this.#place = this.#after(place, byte);
       }
     }
     return at;
   }
 
-  #take(byte: number): void {
-    switch (this.#place) {
-      case WORD:
-        this.#takeOfWord(byte);
-        break;
-      case ESCAPE:
-        this.#takeEscape(byte);
-        break;
-      case ESCAPED_DIGITS:
-        this.#takeEscapedDigit(byte);
-        break;
-      default:
-        if (!isWhitespace(byte)) this.#begin(byte);
-    }
-  }
-
-  /** The first byte of a token. */
-  #begin(byte: number): void {
-    switch (this.#place) {
-      case FIRST_ELEMENT:
-        if (byte === CLOSE_BRACKET) this.#close();
-        else this.#beginValue(byte);
-        break;
-      case FIRST_KEY:
-        if (byte === CLOSE_BRACE) this.#close();
-        else this.#beginKey(byte);
-        break;
-      case KEY:
-        this.#beginKey(byte);
-        break;
+  /** Where it is after the first byte of a token, none of which is whitespace. */
+  #after(place: number, byte: number): number {
+    switch (place) {
       case COLON_OF_KEY:
-        this.#place = byte === COLON ? VALUE : BROKEN;
-        break;
+        return byte === COLON ? VALUE : BROKEN;
       case AFTER_VALUE:
-        this.#takeAfterValue(byte);
-        break;
+        if (byte === COMMA) return this.#isObject ? KEY : VALUE;
+        return byte === (this.#isObject ? CLOSE_BRACE : CLOSE_BRACKET) ? this.#close() : BROKEN;
+      case KEY:
+      case FIRST_KEY:
+        this.#isKey = true;
+        if (byte === QUOTE) return STRING;
+        return place === FIRST_KEY && byte === CLOSE_BRACE ? this.#close() : BROKEN;
       default:
-        this.#beginValue(byte);
+        if (place === FIRST_ELEMENT && byte === CLOSE_BRACKET) return this.#close();
+        return this.#beginValue(byte);
     }
   }
 
-  #beginKey(byte: number): void {
+  #beginValue(byte: number): number {
+    switch (byte) {
+      case QUOTE:
+        this.#isKey = false;
+        return STRING;
+      case OPEN_BRACE:
+        return this.#enter(true);
+      case OPEN_BRACKET:
+        return this.#enter(false);
+      case MINUS_SIGN:
+        return MINUS;
+      case ZERO:
+        return LEADING_ZERO;
+      case LOWER_T:
+        return this.#beginWord("true");
+      case LOWER_F:
+        return this.#beginWord("false");
+      case LOWER_N:
+        return this.#beginWord("null");
+      default:
+        return isDigit(byte) ? INTEGER : BROKEN;
+    }
+  }
+
+  #enter(isObject: boolean): number {
+    if (this.#depth === this.#maxDepth) return BROKEN;
+    this.#outer.push(this.#isObject);
+    this.#depth += 1;
+    this.#isObject = isObject;
+    return isObject ? FIRST_KEY : FIRST_ELEMENT;
+  }
+
+  #close(): number {
+    this.#isObject = this.#outer.pop() === true;
+    this.#depth -= 1;
+    return this.#afterValue();
+  }
+
+  #afterValue(): number {
+    return this.#depth === 0 ? ENDED : AFTER_VALUE;
+  }
+
+  /** Where it is after a byte inside of an escape. */
+  #afterPart(place: number, byte: number): number {
+    if (place === ESCAPE) {
+      if (byte !== LOWER_U) return isShortEscape(byte) ? STRING : BROKEN;
+      this.#count = 0;
+      return ESCAPED_DIGITS;
+    }
+    if (!isHex(byte)) return BROKEN;
+    this.#count += 1;
+    return this.#count === ESCAPED_LENGTH ? STRING : ESCAPED_DIGITS;
+  }
+
+  #beginWord(word: string): number {
+    this.#word = word;
+    this.#count = 1;
+    return WORD;
+  }
+
+  #readWord(bytes: Buffer, start: number): number {
+    const word = this.#word;
+    let at = start;
+    for (; this.#count < word.length; this.#count += 1) {
+      if (at === bytes.length) return at;
+      if (bytes[at] !== word.codePointAt(this.#count)) {
+        this.#place = BROKEN;
+        return at;
+      }
+      at += 1;
+    }
+    return this.#passValue(bytes, at);
+  }
+
+  /** Behind a string. */
+  #passSeparator(bytes: Buffer, at: number): number {
+    if (!this.#isKey) return this.#passValue(bytes, at);
+    const hasColon = bytes[at] === COLON;
+    this.#place = hasColon ? VALUE : COLON_OF_KEY;
+    return hasColon ? at + 1 : at;
+  }
+
+  /** Behind a value, and behind the comma and the quote that mostly follow it: three steps in one. */
+  #passValue(bytes: Buffer, at: number): number {
+    this.#place = this.#afterValue();
+    if (this.#place === ENDED || bytes[at] !== COMMA) return at;
+    this.#place = this.#isObject ? KEY : VALUE;
+    if (!this.#isObject || bytes[at + 1] !== QUOTE) return at + 1;
     this.#isKey = true;
-    this.#place = byte === QUOTE ? STRING : BROKEN;
-  }
-
-  #beginValue(byte: number): void {
-    if (byte === QUOTE) {
-      this.#isKey = false;
-      this.#place = STRING;
-    } else if (byte === OPEN_BRACE) this.#enter(true);
-    else if (byte === OPEN_BRACKET) this.#enter(false);
-    else if (byte === MINUS_SIGN) this.#place = MINUS;
-    else if (byte === ZERO) this.#place = LEADING_ZERO;
-    else if (isDigit(byte)) this.#place = INTEGER;
-    else this.#beginWord(byte);
-  }
-
-  #beginWord(byte: number): void {
-    this.#place = WORD;
-    if (byte === LOWER_T) this.#rest = "rue";
-    else if (byte === LOWER_F) this.#rest = "alse";
-    else if (byte === LOWER_N) this.#rest = "ull";
-    else this.#place = BROKEN;
-  }
-
-  #takeOfWord(byte: number): void {
-    if (byte !== this.#rest.codePointAt(0)) this.#place = BROKEN;
-    else if (this.#rest.length > 1) this.#rest = this.#rest.slice(1);
-    else this.#endValue();
-  }
-
-  #takeAfterValue(byte: number): void {
-    const isObject = this.#open.at(-1) === true;
-    if (byte === COMMA) this.#place = isObject ? KEY : VALUE;
-    else if (byte === (isObject ? CLOSE_BRACE : CLOSE_BRACKET)) this.#close();
-    else this.#place = BROKEN;
-  }
-
-  #enter(isObject: boolean): void {
-    if (this.#open.length === this.#maxDepth) {
-      this.#place = BROKEN;
-      return;
-    }
-    this.#open.push(isObject);
-    this.#place = isObject ? FIRST_KEY : FIRST_ELEMENT;
-  }
-
-  #close(): void {
-    this.#open.pop();
-    this.#endValue();
-  }
-
-  #endValue(): void {
-    this.#place = this.#open.length === 0 ? ENDED : AFTER_VALUE;
+    this.#place = STRING;
+    return at + 2;
   }
 
   #readString(bytes: Buffer, start: number, marks: Marks): number {
@@ -150,20 +172,17 @@ export class ValueValidator {
       const shortEnd = Math.min(at + SHORT_STRING_BYTES, bytes.length);
       while (at < shortEnd) {
         const byte = bytes[at] ?? 0;
-        if (byte === QUOTE) {
-          if (this.#isKey) this.#place = COLON_OF_KEY;
-          else this.#endValue();
-          return at + 1;
-        }
-        if (byte === BACKSLASH) {
-          this.#place = ESCAPE;
-          return at + 1;
-        }
+        if (byte === QUOTE) return this.#passSeparator(bytes, at + 1);
         if (byte < FIRST_PRINTABLE) {
           this.#place = BROKEN;
           return at;
         }
-        at += 1;
+        if (byte !== BACKSLASH) at += 1;
+        else if (isShortEscape(bytes[at + 1] ?? 0)) at += 2;
+        else {
+          this.#place = ESCAPE;
+          return at + 1;
+        }
       }
       if (at === bytes.length) return at;
       const plainEnd = marks.next(at);
@@ -175,59 +194,51 @@ export class ValueValidator {
     }
   }
 
-  #takeEscape(kind: number): void {
-    if (kind === LOWER_U) {
-      this.#place = ESCAPED_DIGITS;
-      this.#missingDigits = 4;
-    } else this.#place = SHORT_ESCAPES.has(kind) ? STRING : BROKEN;
-  }
-
-  #takeEscapedDigit(byte: number): void {
-    this.#missingDigits -= 1;
-    if (!isHex(byte)) this.#place = BROKEN;
-    else if (this.#missingDigits === 0) this.#place = STRING;
-  }
-
   #readNumber(bytes: Buffer, start: number): number {
+    let place = this.#place;
     let at = start;
-    for (; at < bytes.length; at += 1) {
-      const next = afterInNumber(this.#place, bytes[at] ?? 0);
-      if (next === ENDED) {
-        this.#endValue();
-        return at;
+    for (;;) {
+      if (place === INTEGER || place === FRACTION || place === EXPONENT) {
+        while (isDigit(bytes[at])) at += 1;
       }
-      this.#place = next;
-      if (next === BROKEN) return at;
+      if (at === bytes.length) break;
+      place = afterInNumber(place, bytes[at] ?? 0);
+      if (place === ENDED) return this.#passValue(bytes, at);
+      if (place === BROKEN) break;
+      at += 1;
     }
+    this.#place = place;
     return at;
   }
 }
 
-/** Where a number is after its next byte; `ENDED` where the byte is no part of it any more. */
+/** Where a number is after a byte that is no further digit of it; `ENDED` where it is no part of it any more. */
 function afterInNumber(place: number, byte: number): number {
-  const digit = isDigit(byte);
   switch (place) {
     case MINUS:
       if (byte === ZERO) return LEADING_ZERO;
-      return digit ? INTEGER : BROKEN;
+      return isDigit(byte) ? INTEGER : BROKEN;
     case LEADING_ZERO:
+      if (isDigit(byte)) return BROKEN;
+      return byte === POINT ? AFTER_POINT : afterDigits(byte);
     case INTEGER:
-      if (digit) return place === INTEGER ? INTEGER : BROKEN;
-      if (byte === POINT) return AFTER_POINT;
-      return isExponentMark(byte) ? AFTER_MARK : ENDED;
-    case AFTER_POINT:
-      return digit ? FRACTION : BROKEN;
+      return byte === POINT ? AFTER_POINT : afterDigits(byte);
     case FRACTION:
-      if (digit) return FRACTION;
-      return isExponentMark(byte) ? AFTER_MARK : ENDED;
+      return afterDigits(byte);
+    case AFTER_POINT:
+      return isDigit(byte) ? FRACTION : BROKEN;
     case AFTER_MARK:
       if (byte === PLUS_SIGN || byte === MINUS_SIGN) return AFTER_SIGN;
-      return digit ? EXPONENT : BROKEN;
+      return isDigit(byte) ? EXPONENT : BROKEN;
     case AFTER_SIGN:
-      return digit ? EXPONENT : BROKEN;
+      return isDigit(byte) ? EXPONENT : BROKEN;
     default:
-      return digit ? EXPONENT : ENDED;
+      return ENDED;
   }
+}
+
+function afterDigits(byte: number): number {
+  return byte === LOWER_E || byte === UPPER_E ? AFTER_MARK : ENDED;
 }
 
 /** Where the next quote or backslash stands in a piece, which is looked for once and not for each string. */
@@ -282,12 +293,25 @@ function isWhitespace(byte: number): boolean {
   return byte === SPACE || byte === LINE_FEED || byte === CARRIAGE_RETURN || byte === TAB;
 }
 
-function isDigit(byte: number): boolean {
-  return byte >= ZERO && byte <= NINE;
+function isDigit(byte: number | undefined): boolean {
+  return byte !== undefined && byte >= ZERO && byte <= NINE;
 }
 
-function isExponentMark(byte: number): boolean {
-  return byte === LOWER_E || byte === UPPER_E;
+/** Whether it may stand behind a backslash, `u` apart. */
+function isShortEscape(byte: number): boolean {
+  switch (byte) {
+    case QUOTE:
+    case BACKSLASH:
+    case SLASH:
+    case LOWER_B:
+    case LOWER_F:
+    case LOWER_N:
+    case LOWER_R:
+    case LOWER_T:
+      return true;
+    default:
+      return false;
+  }
 }
 
 function isHex(byte: number): boolean {
@@ -306,10 +330,10 @@ const FIRST_KEY = 2;
 const KEY = 3;
 const COLON_OF_KEY = 4;
 const AFTER_VALUE = 5;
-const WORD = 6;
-const STRING = 7;
-const ESCAPE = 8;
-const ESCAPED_DIGITS = 9;
+const ESCAPE = 6;
+const ESCAPED_DIGITS = 7;
+const STRING = 8;
+const WORD = 9;
 // From here on the places of a number, each named for what was read last of it.
 const MINUS = 10;
 const LEADING_ZERO = 11;
@@ -332,6 +356,7 @@ const PLUS_SIGN = 0x2b;
 const COMMA = 0x2c;
 const MINUS_SIGN = 0x2d;
 const POINT = 0x2e;
+const SLASH = 0x2f;
 const ZERO = 0x30;
 const NINE = 0x39;
 const COLON = 0x3a;
@@ -340,17 +365,19 @@ const OPEN_BRACKET = 0x5b;
 const BACKSLASH = 0x5c;
 const CLOSE_BRACKET = 0x5d;
 const LOWER_A = 0x61;
+const LOWER_B = 0x62;
 const LOWER_E = 0x65;
 const LOWER_F = 0x66;
 const LOWER_N = 0x6e;
+const LOWER_R = 0x72;
 const LOWER_T = 0x74;
 const LOWER_U = 0x75;
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 const FIRST_PRINTABLE = 0x20;
 
-/** What may stand behind a backslash, `u` apart. */
-const SHORT_ESCAPES: ReadonlySet<number> = new Set(Buffer.from('"\\/bfnrt'));
+/** The digits behind `\\u`. */
+const ESCAPED_LENGTH = 4;
 
 /** Below this length a loop beats the cost of entering the native search. */
 const SHORT_STRING_BYTES = 32;
