@@ -191,6 +191,10 @@ function oneLine(text: string): string {
   return text.replaceAll(/[\r\n\0]/g, "");
 }
 
+export function hasLineBreak(text: Buffer): boolean {
+  return text.includes(LINE_FEED) || text.includes(CARRIAGE_RETURN);
+}
+
 /** Makes spaces of line breaks, in place. In JSON both mean the same between values, and strings hold neither. */
 export function blankLineBreaks(text: Buffer): void {
   for (const lineBreak of [LINE_FEED, CARRIAGE_RETURN]) {

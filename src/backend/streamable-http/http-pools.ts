@@ -38,11 +38,12 @@ export interface OriginOptions {
  *
  * Pools are made when first asked for and open sockets as calls need them. They never follow a redirect,
  * decode a body, pipeline or retry, and dial only what `createCheckedLookup` lets through. Disposing breaks whatever
- * is under way.
+ * is under way, and whatever is asked for afterwards.
  */
 export class HttpPools implements AsyncDisposable {
   readonly #sizes: PoolSizes;
   readonly #origins = new Map<string, Readonly<Record<keyof OriginPools, ConnectionPool>>>();
+  #isDisposed = false;
 
   constructor(sizes: Partial<PoolSizes> = {}) {
     this.#sizes = { ...DEFAULT_POOL_SIZES, ...sizes };
@@ -60,10 +61,17 @@ export class HttpPools implements AsyncDisposable {
       streams: openPool(origin, this.#sizes.streams, options, lookup),
     };
     this.#origins.set(key, pools);
+    // Whoever comes too late is told so with each request.
+    if (this.#isDisposed) this.#disposeAll();
     return pools;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isDisposed = true;
+    this.#disposeAll();
+  }
+
+  #disposeAll(): void {
     const pools = [...this.#origins.values()].flatMap((kinds) => Object.values(kinds));
     this.#origins.clear();
     for (const pool of pools) pool[Symbol.dispose]();

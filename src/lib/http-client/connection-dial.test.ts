@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { rootCertificates } from "node:tls";
+import { createServer as createTlsServer, rootCertificates } from "node:tls";
 import { describe, expect, onTestFinished, test } from "vitest";
 import {
   AUTHORITY,
@@ -153,10 +153,19 @@ describe("a socket in the file system", () => {
     expect(heard.said).toEqual(["error ENOENT"]);
   });
 
+  test("is dialled over TLS where the origin is", async () => {
+    const socketPath = newPath();
+    const server = createTlsServer(IDENTITY, (socket) => {
+      readRequests(socket, (its, path) => its.write(answer(path)));
+    });
+    await listen(server, socketPath);
+    const pool = poolAt("https://localhost", { ca: [AUTHORITY], socketPath });
+
+    expect(await ask(pool, "/1").ended).toBe("/1");
+  });
+
   async function listenAtPath(serve: (socket: Socket) => void): Promise<string> {
-    const folder = mkdtempSync(join(tmpdir(), "vmcp-test-"));
-    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-    const path = join(folder, "0.sock");
+    const path = newPath();
     await listen(
       createServer((socket) => {
         socket.on("error", () => {});
@@ -165,6 +174,12 @@ describe("a socket in the file system", () => {
       path,
     );
     return path;
+  }
+
+  function newPath(): string {
+    const folder = mkdtempSync(join(tmpdir(), "vmcp-test-"));
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+    return join(folder, "0.sock");
   }
 });
 

@@ -73,11 +73,11 @@ export class SocketTarget {
 
   #dial(onread: OnReadOpts): Socket {
     const { lookup, socketPath } = this.#options;
-    const address = { host: this.#hostname, port: this.#port, ...(lookup && { lookup }) };
-    if (this.isTls) return this.#openTls(address, onread);
-    return connectTcp(
-      socketPath === undefined ? { ...address, onread } : { path: socketPath, onread },
-    );
+    const where =
+      socketPath === undefined
+        ? { host: this.#hostname, port: this.#port, ...(lookup && { lookup }) }
+        : { path: socketPath };
+    return this.isTls ? this.#openTls(where, onread) : connectTcp({ ...where, onread });
   }
 
   #openTls(where: ConnectionOptions, onread: OnReadOpts): Socket {

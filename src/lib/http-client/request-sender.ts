@@ -21,7 +21,7 @@ export interface RequestControl {
 
 /**
  * Who hears of the answer: `onConnect`, `onHeaders`, `onData` any number of times, `onComplete`. In place of what has not
- * come yet, `onError` comes once. What it throws breaks the connection and comes back as `onError`.
+ * come yet, `onError` comes once. What it throws breaks the connection and comes back as `onError`, which must not throw.
  */
 export interface ResponseHandler {
   /** Comes right before the first byte leaves. Thrown from here, an error drops the request: nothing of it is sent. */

@@ -1,4 +1,4 @@
-import { blankLineBreaks } from "../../mcp/sse.ts";
+import { blankLineBreaks, hasLineBreak } from "../../mcp/sse.ts";
 
 /**
  * Events of one stream that leave together, in one piece, and where each of them stands in it, so that any of
@@ -20,14 +20,19 @@ export class EventBatch {
     messages: readonly Buffer[],
     prefix: string = "",
   ) {
-    const heads = messages.map(
-      (_message, index) => `id: ${streamId}-${firstNumber + index}\ndata: `,
-    );
-    let length = prefix.length + messages.length * EVENT_END.length;
+    // What stands between two messages is written at once: each write costs as much as a message of some bytes.
+    let before = prefix;
+    const heads = messages.map((_message, index) => {
+      const head = `${before}id: ${streamId}-${firstNumber + index}\ndata: `;
+      before = EVENT_END;
+      return head;
+    });
+    const tail = messages.length === 0 ? prefix : EVENT_END;
+    let { length } = tail;
     for (const head of heads) length += head.length;
     for (const message of messages) length += message.length;
     this.bytes = Buffer.allocUnsafe(length);
-    this.#ends = this.#write(prefix, heads, messages);
+    this.#ends = this.#write(heads, messages, tail);
     this.#firstNumber = firstNumber;
     this.#start = prefix.length;
   }
@@ -63,17 +68,18 @@ export class EventBatch {
     return this.bytes.subarray(start ?? this.bytes.length);
   }
 
-  #write(prefix: string, heads: readonly string[], messages: readonly Buffer[]): readonly number[] {
+  #write(heads: readonly string[], messages: readonly Buffer[], tail: string): readonly number[] {
     const { bytes } = this;
-    let at = bytes.write(prefix, "latin1");
-    return messages.map((message, index) => {
+    let at = 0;
+    const ends = messages.map((message, index) => {
       at += bytes.write(heads[index] ?? "", at, "latin1");
-      const dataStart = at;
+      const start = at;
       at += message.copy(bytes, at);
-      blankLineBreaks(bytes.subarray(dataStart, at));
-      at += bytes.write(EVENT_END, at, "latin1");
-      return at;
+      if (hasLineBreak(message)) blankLineBreaks(bytes.subarray(start, at));
+      return at + EVENT_END.length;
     });
+    bytes.write(tail, at, "latin1");
+    return ends;
   }
 }
 
