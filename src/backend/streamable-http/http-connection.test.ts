@@ -398,7 +398,8 @@ test("a slow reader pauses the backend, and gets everything once it asks for mor
 
   const exchange = connection.forward(callOf(1, "echo", { progressToken: "t" }), recorder);
   await expect.poll(() => recorder.events.length).toBe(1);
-  await expect.poll(() => sent.isBlocked).toBe(true);
+  // Forty megabytes take their time where others need the processors too.
+  await expect.poll(() => sent.isBlocked, { timeout: 15_000 }).toBe(true);
   const seenWhilePaused = recorder.events.length;
   recorder.wantsMore = true;
   exchange.resume();
