@@ -46,7 +46,7 @@ test.for<Row>([
 });
 
 test.for<readonly [string, string]>([
-  ["ERR_INVALID_REQUEST", "cannot be asked: a header of the request holds"],
+  ["ERR_INVALID_REQUEST", "cannot be asked: the path, the host or a header of the request holds"],
   ["ERR_ADDRESS_REFUSED", "cannot be reached: its name leads to an address that it must not"],
   ["ECONNREFUSED", "cannot be reached (ECONNREFUSED)"],
 ])("%s says what is wrong: %s", ([code, expected]) => {

@@ -61,7 +61,7 @@ const SENTENCES_OF_CODES: Readonly<Record<string, string | undefined>> = {
   [ADDRESS_REFUSED]:
     "cannot be reached: its name leads to an address that it must not lead to; restart the gateway if it has moved into the inner network",
   ERR_INVALID_REQUEST:
-    "cannot be asked: a header of the request holds what HTTP does not allow there, such as a line break",
+    "cannot be asked: the path, the host or a header of the request holds what HTTP does not allow there, such as a line break",
 };
 
 const PLAIN_CODE = /^[A-Z0-9_]{1,64}$/;

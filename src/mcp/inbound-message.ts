@@ -49,8 +49,9 @@ export interface InboundRequest {
   /** `params.arguments` are an object and large: they are read when somebody first asks for them, which is dear. */
   readonly hasUnreadArguments?: true;
   /**
-   * The message as it is, or with this JSON text in place of its name, made without a copy of the whole; undefined
-   * where that cannot be. With large arguments `bytes` are such a copy: they stay what the client wrote.
+   * The message as it is, or with this JSON text in place of its name, in its own memory and not copied; undefined where
+   * that cannot be, and the second time. Set where `params.arguments` are large. `bytes` are a copy then, as a rule, and
+   * stay what the client wrote.
    */
   readonly toSend?: (nameJson: string | undefined) => MessageBytes | undefined;
   /** Set where the client speaks a stateless revision; its members are no longer part of `bytes`. */
@@ -126,7 +127,7 @@ function withWholeArguments(
       return message.bytes;
     },
     toSend: (nameJson) => message.toSend(nameJson),
-    params: params && withCutArguments(params, pieces, cut),
+    params: params && withCutArguments(params, message, cut),
     nameSpan: name,
     hasUnreadArguments: true,
   };

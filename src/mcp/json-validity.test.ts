@@ -27,7 +27,9 @@ function parses(text: string): boolean {
 /** Whether the bytes are one value with nothing but whitespace around it. */
 function isWhole(bytes: Buffer): boolean {
   const text = bytes.toString();
-  const found = validValueEnd(bytes, text.length - text.trimStart().length, DEEP);
+  // Not what else is whitespace to JavaScript.
+  const start = /^[ \t\r\n]*/.exec(text)?.[0].length ?? 0;
+  const found = validValueEnd(bytes, start, DEEP);
   return found !== -1 && /^[ \t\r\n]*$/.test(bytes.toString("utf8", found));
 }
 

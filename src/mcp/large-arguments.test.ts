@@ -102,13 +102,31 @@ describe("another name", () => {
     expect(message.bytes.toString()).toBe(text);
   });
 
-  test("is given once: what was sent first must not change", () => {
-    const message = large(call(`{"fill":"${FILL}"}`));
+  test.for([
+    ['"t"', '"name":"t"'],
+    [undefined, '"name":"tool"'],
+  ] as const)(
+    "is given once, %s or another: what was sent first must not change",
+    ([name, told]) => {
+      const message = large(call(`{"fill":"${FILL}"}`));
 
-    const first = message.toSend?.('"t"') ?? [];
+      const first = message.toSend?.(name) ?? [];
 
-    expect(message.toSend?.('"u"')).toBeUndefined();
-    expect(joined(first).toString()).toContain('"name":"t"');
+      expect(message.toSend?.('"u"')).toBeUndefined();
+      expect(message.toSend?.(undefined)).toBeUndefined();
+      expect(joined(first).toString()).toContain(told);
+    },
+  );
+
+  test("is joined once, however often it is asked for", () => {
+    const text = call(`{"fill":"${FILL}"}`);
+    const halves = [text.slice(0, 20_000), text.slice(20_000)].map((half) => Buffer.from(half));
+    const message = parseInbound(halves, DEFAULT_MESSAGE_LIMITS);
+
+    if (message.kind !== "request") throw new Error("no request");
+    expect(message.bytes).toBe(message.bytes);
+    message.toSend?.('"t"');
+    expect(message.bytes.toString()).toBe(text);
   });
 });
 

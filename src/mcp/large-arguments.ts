@@ -1,9 +1,11 @@
 import type { JsonObject } from "../domain/json.ts";
 import { firstMember } from "./json-spans.ts";
 import { ValueValidator } from "./json-validity.ts";
-import { joined } from "./message-bytes.ts";
 
-/** Arguments of at least so many bytes are not read before somebody asks for them. */
+/**
+ * Arguments of at least so many bytes are not read before somebody asks for them, and a message of as many is left in
+ * the pieces in which it came.
+ */
 export const LARGE_BYTES = 32_768;
 
 /** What stands before the end of the name is copied: it must be little. */
@@ -53,7 +55,7 @@ export function cutLargeArguments(
 /** The params of a message whose arguments were taken out, with these in place again: read when first asked for. */
 export function withCutArguments(
   params: JsonObject,
-  pieces: readonly Buffer[],
+  message: { readonly bytes: Buffer },
   { start, end }: CutArguments,
 ): JsonObject {
   let read: JsonObject | undefined;
@@ -62,7 +64,7 @@ export function withCutArguments(
     configurable: true,
     get: () => {
       // What was cut out was found to be an object.
-      read ??= JSON.parse(joined(pieces).toString("utf8", start, end)) as JsonObject;
+      read ??= JSON.parse(message.bytes.toString("utf8", start, end)) as JsonObject;
       return read;
     },
   });
@@ -78,6 +80,9 @@ export class LargeMessage {
   readonly #name: { readonly start: number; readonly end: number } | undefined;
   /** The beginning as it was, once it was written over. */
   #head: Buffer | undefined;
+  /** All of it in one piece, once somebody asked for that. */
+  #copy: Buffer | undefined;
+  #isSent = false;
 
   /** The pieces are given over: nobody else may keep them. `name` is where the name stands in them together. */
   constructor(
@@ -90,17 +95,21 @@ export class LargeMessage {
 
   get bytes(): Buffer {
     const [first = NOTHING, ...others] = this.#pieces;
-    if (this.#head === undefined) return joined(this.#pieces);
-    return Buffer.concat([this.#head, first.subarray(this.#head.length), ...others]);
+    if (this.#head === undefined && others.length === 0) return first;
+    const head = this.#head ?? NOTHING;
+    this.#copy ??= Buffer.concat([head, first.subarray(head.length), ...others]);
+    return this.#copy;
   }
 
   /**
-   * The message with this JSON text for its name, or with the one it has; undefined where only a copy can have it, and
-   * once another one was given to it.
+   * The message with this JSON text for its name, or with the one it has, in its own memory: given once, because another
+   * name would be written into what was sent first. Undefined after that, and where only a copy can have the name.
    */
   toSend(nameJson: string | undefined): readonly Buffer[] | undefined {
-    if (this.#head !== undefined) return undefined;
-    return nameJson === undefined ? this.#pieces : this.#renamed(nameJson);
+    if (this.#isSent) return undefined;
+    const pieces = nameJson === undefined ? this.#pieces : this.#renamed(nameJson);
+    this.#isSent = pieces !== undefined;
+    return pieces;
   }
 
   #renamed(nameJson: string): readonly Buffer[] | undefined {

@@ -34,5 +34,6 @@ test("joining one piece is no copy of it", () => {
   const bytes = Buffer.from("a");
 
   expect(joined(bytes)).toBe(bytes);
+  expect(joined([bytes])).toBe(bytes);
   expect(joined([bytes, bytes]).toString()).toBe("aa");
 });

@@ -5,11 +5,15 @@ export type MessageBytes = Buffer | readonly Buffer[];
 
 /** The bytes in one piece; a copy where they are in several. */
 export function joined(bytes: MessageBytes): Buffer {
-  return Buffer.isBuffer(bytes) ? bytes : Buffer.concat(bytes);
+  if (Buffer.isBuffer(bytes)) return bytes;
+  const [first] = bytes;
+  return first !== undefined && bytes.length === 1 ? first : Buffer.concat(bytes);
 }
 
 /** Whether the pieces together are UTF-8: a character may begin in one and end in the next. */
 export function areUtf8(pieces: readonly Buffer[]): boolean {
+  const [first] = pieces;
+  if (first !== undefined && pieces.length === 1) return isUtf8(first);
   let begun: Buffer = NOTHING;
   for (const piece of pieces) {
     let start = 0;

@@ -191,6 +191,7 @@ function oneLine(text: string): string {
   return text.replaceAll(/[\r\n\0]/g, "");
 }
 
+/** Whether `blankLineBreaks` would change anything: to know it, no view of the place has to be made. */
 export function hasLineBreak(text: Buffer): boolean {
   return text.includes(LINE_FEED) || text.includes(CARRIAGE_RETURN);
 }

@@ -153,15 +153,21 @@ describe("a socket in the file system", () => {
     expect(heard.said).toEqual(["error ENOENT"]);
   });
 
-  test("is dialled over TLS where the origin is", async () => {
+  test.for([
+    ["https://localhost", "/1"],
+    ["https://127.0.0.1", "/1"],
+    ["https://other.example", "ERR_TLS_CERT_ALTNAME_INVALID"],
+    ["https://10.1.2.3", "ERR_TLS_CERT_ALTNAME_INVALID"],
+  ] as const)("is dialled over TLS for %s, which its certificate must be for", async (row) => {
+    const [origin, expected] = row;
     const socketPath = newPath();
     const server = createTlsServer(IDENTITY, (socket) => {
       readRequests(socket, (its, path) => its.write(answer(path)));
     });
     await listen(server, socketPath);
-    const pool = poolAt("https://localhost", { ca: [AUTHORITY], socketPath });
+    const pool = poolAt(origin, { ca: [AUTHORITY], socketPath });
 
-    expect(await ask(pool, "/1").ended).toBe("/1");
+    expect(await ask(pool, "/1").ended).toBe(expected);
   });
 
   async function listenAtPath(serve: (socket: Socket) => void): Promise<string> {

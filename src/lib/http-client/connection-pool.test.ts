@@ -49,14 +49,18 @@ describe("requests", () => {
   });
 
   test("with a body in pieces arrive whole", async () => {
-    const { origin } = await startServer((socket, path) => socket.write(answer(path)));
-    const pool = poolAt(origin);
-    const body = [3, 100_000, 0, 1].map((size) => Buffer.alloc(size, "x"));
+    const { origin, sockets } = await startServer((socket, path, body) =>
+      socket.write(answer(path === "/pieces" ? body : path)),
+    );
+    const pool = poolAt(origin, { maxConnections: 1 });
+    const body = [3, 100_000, 0, 1].map((size, index) => Buffer.alloc(size, String(index)));
 
     const heard = askWith(pool, { method: "POST", path: "/pieces", headers: [], body });
     const next = ask(pool, "/next");
 
-    expect([await heard.ended, await next.ended]).toEqual(["/pieces", "/next"]);
+    expect(await heard.ended).toBe(body.join(""));
+    expect(await next.ended).toBe("/next");
+    expect(sockets).toHaveLength(1);
   });
 
   test("that nobody wants any longer when they would leave do not leave", async () => {

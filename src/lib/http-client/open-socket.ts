@@ -73,10 +73,12 @@ export class SocketTarget {
 
   #dial(onread: OnReadOpts): Socket {
     const { lookup, socketPath } = this.#options;
+    const host = this.#hostname;
+    // Where there is a path, the host is only what a certificate has to be for.
     const where =
       socketPath === undefined
-        ? { host: this.#hostname, port: this.#port, ...(lookup && { lookup }) }
-        : { path: socketPath };
+        ? { host, port: this.#port, ...(lookup && { lookup }) }
+        : { host, path: socketPath };
     return this.isTls ? this.#openTls(where, onread) : connectTcp({ ...where, onread });
   }
 

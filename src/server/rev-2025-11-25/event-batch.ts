@@ -28,7 +28,7 @@ export class EventBatch {
       return head;
     });
     const tail = messages.length === 0 ? prefix : EVENT_END;
-    let { length } = tail;
+    let length = tail.length;
     for (const head of heads) length += head.length;
     for (const message of messages) length += message.length;
     this.bytes = Buffer.allocUnsafe(length);

@@ -5,8 +5,8 @@ import { onTestFinished } from "vitest";
 import { ConnectionPool, type ConnectionPoolOptions } from "../connection-pool.ts";
 import type { HttpRequest, RequestControl, ResponseHandler } from "../request-sender.ts";
 
-/** What a server does with a request of which all has come. */
-export type Serve = (socket: Socket, path: string) => void;
+/** What a server does with a request of which all has come; the body is in Latin-1. */
+export type Serve = (socket: Socket, path: string, body: string) => void;
 
 export interface StartedServer {
   readonly origin: string;
@@ -21,9 +21,9 @@ export async function startServer(serve: Serve): Promise<StartedServer> {
   const requests: string[] = [];
   const server = createServer((socket) => {
     sockets.push(socket);
-    readRequests(socket, (its, path) => {
+    readRequests(socket, (its, path, body) => {
       requests.push(path);
-      serve(its, path);
+      serve(its, path, body);
     });
   });
   return { origin: `http://localhost:${await listen(server)}`, sockets, requests };
@@ -61,8 +61,9 @@ export function readRequests(socket: Socket, serve: Serve): void {
     text += chunk.toString("latin1");
     for (let end = endOfRequest(text); end !== undefined; end = endOfRequest(text)) {
       const path = text.split(" ", 2)[1] ?? "";
+      const body = text.slice(text.indexOf("\r\n\r\n") + 4, end);
       text = text.slice(end);
-      serve(socket, path);
+      serve(socket, path, body);
     }
   });
 }
