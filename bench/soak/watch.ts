@@ -31,11 +31,12 @@ export interface Sample {
 }
 
 /**
- * How long the gateway and we ourselves were ready to run and had no CPU, so far: because others had it, or because the
- * machine on which this virtual one runs took it away.
+ * How long the gateway and we ourselves could not run, so far: because others had the CPU, because the machine on which
+ * this virtual one runs took it away, or because a page of a program had to be read from disk again.
  */
 export function stolenMsOf(pid: number): number {
-  return waitedMs(pid) + waitedMs(process.pid) + takenByHostMs();
+  const waited = waitedMs(pid) + waitedMs(process.pid) + takenByHostMs();
+  return waited + readingMs(pid) + readingMs(process.pid);
 }
 
 /** Looks at the gateway every `everyMs` until the signal, after a collection. */
@@ -108,7 +109,8 @@ export async function watchHealth(
     tally.slowestMs = Math.max(tally.slowestMs, tookMs);
     if (status !== 200 || ownMs > MAX_HEALTH_MS) {
       const at = new Date().toISOString().slice(11, 19);
-      tally.bad.push(`${at} ${status ?? "no answer"} after ${Math.round(tookMs)} ms`);
+      const took = `${Math.round(tookMs)} ms, ${Math.round(ownMs)} of them its own`;
+      tally.bad.push(`${at} ${status ?? "no answer"} after ${took}`);
     }
     // oxlint-disable-next-line no-await-in-loop
     await delay(HEALTH_EVERY_MS, undefined, { signal }).catch(() => {});
@@ -167,6 +169,20 @@ function takenByHostMs(): number {
     const [all = ""] = readFileSync("/proc/stat", "latin1").split("\n", 1);
     // "cpu", user, nice, system, idle, iowait, irq, softirq, steal: in hundredths of a second.
     return Number(all.split(/\s+/)[8] ?? 0) * 10;
+  } catch {
+    return 0;
+  }
+}
+
+/**
+ * How long a process waited for a disk; 0 where the kernel does not count that (`kernel.task_delayacct`). Nothing in the
+ * gateway reads files while it serves.
+ */
+function readingMs(pid: number): number {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, "latin1");
+    // Of the fields behind the name in brackets, which may hold anything, "delayacct_blkio_ticks" is the fortieth.
+    return Number(text.slice(text.lastIndexOf(")") + 2).split(" ")[39] ?? 0) * 10;
   } catch {
     return 0;
   }
