@@ -172,8 +172,8 @@ describe("an attempt to connect that is given up while the backend greets", () =
     const failed = connecting.catch((error: unknown) => error);
     await vi.waitFor(() => expect(greet).toBeDefined());
 
-    // The start has 200 ms, closing two seconds more.
-    const timer = setTimeout(() => greet?.(), 600);
+    // The start has 200 ms, closing two seconds more: a second from either.
+    const timer = setTimeout(() => greet?.(), 1_200);
     const error = await failed;
     clearTimeout(timer);
 
