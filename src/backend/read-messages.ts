@@ -14,15 +14,16 @@ export interface Fault {
 /**
  * Reads a JSON text once and hands out its messages: one, or those of a batch in order (revision 2025-03-26).
  *
- * Checks UTF-8, JSON, the `jsonrpc` member and the nesting, and nothing about what kind of message it is. The
- * bytes of each message are a view into those given. Returns the fault that ended the reading.
+ * Checks UTF-8, unless that is known of the bytes, JSON, the `jsonrpc` member and the nesting, and nothing about what
+ * kind of message it is. The bytes of each message are a view into those given. Returns the fault that ended the reading.
  */
 export function readMessages(
   bytes: Buffer,
   jsonDepth: number,
   visit: (message: BackendMessage) => void,
+  isKnownUtf8 = false,
 ): Fault | undefined {
-  if (!isUtf8(bytes)) return fault("sent a message that is not valid UTF-8");
+  if (!isKnownUtf8 && !isUtf8(bytes)) return fault("sent a message that is not valid UTF-8");
   let value: unknown;
   try {
     value = JSON.parse(bytes.toString());

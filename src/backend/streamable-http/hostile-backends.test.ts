@@ -107,6 +107,19 @@ test.for<readonly [string, string, ExecutionState, Reply]>([
       response.end(Buffer.from([0x22, 0xff, 0x22]));
     },
   ],
+  [
+    "answers with bad UTF-8 in an event behind good ones",
+    "backend_protocol",
+    "unknown",
+    (response) => {
+      startEvents(response);
+      sendEvent(response, { jsonrpc: "2.0", method: "notifications/message", params: {} });
+      const answer = '{"jsonrpc":"2.0","id":1,"result":{"content":[],"a":"?"}}';
+      const bytes = Buffer.from(`data: ${answer}\n\n`);
+      bytes[bytes.indexOf("?")] = 0xff;
+      response.end(bytes);
+    },
+  ],
   ["answers with an empty body", "backend_protocol", "unknown", json("")],
   ["answers with an empty batch", "backend_protocol", "unknown", json("[]")],
   ["answers 202 to a request", "backend_protocol", "unknown", text(202, "text/plain", "")],

@@ -370,6 +370,33 @@ test("a client that never answers ends the call in its own way", async () => {
   });
 });
 
+test("events of which characters come in halves are read as they were written", async () => {
+  const { connection } = await connectTo({
+    on: {
+      "tools/call": async (response, seen) => {
+        startEvents(response);
+        const events = [progressOf("t", 1), progressOf("t", 2), resultFor(seen)].map((message) =>
+          Buffer.from(`data: ${JSON.stringify({ ...message, ä: "🙂" })}\n\n`),
+        );
+        const bytes = Buffer.concat(events);
+        for (let at = 0; at < bytes.length; at += 7) {
+          response.write(bytes.subarray(at, at + 7));
+          // oxlint-disable-next-line no-await-in-loop -- each part is to come by itself
+          await new Promise((resolve) => setImmediate(resolve));
+        }
+        response.end();
+      },
+    },
+  });
+  const recorder = createRecorder();
+
+  connection.forward(callOf(1, "echo", { progressToken: "t" }), recorder);
+
+  await recorder.answered;
+  expect(recorder.events).toHaveLength(2);
+  for (const { message } of recorder.events) expect(message).toHaveProperty("ä", "🙂");
+});
+
 test("a slow reader pauses the backend, and gets everything once it asks for more", async () => {
   const payload = "x".repeat(10_000);
   // More than the buffers of a socket may grow to.

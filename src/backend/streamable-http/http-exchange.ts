@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import { VmcpError } from "../../domain/errors.ts";
 import { DEADLINES, type Deadline } from "../../lib/deadlines.ts";
 import type { RequestControl, ResponseHandler } from "../../lib/http-client/request-sender.ts";
@@ -54,6 +55,8 @@ export class HttpExchange implements Exchange, ResponseHandler {
   #chunks: Buffer[] = [];
   #receivedBytes = 0;
   #parser: SseParser | undefined;
+  /** Whether each chunk of the stream was UTF-8 by itself, so that its events need not be looked at one by one. */
+  #isKnownUtf8 = true;
   #position: StreamPosition | undefined;
   #rest: Deadline | undefined;
   #events: HeldEvents | undefined;
@@ -273,6 +276,7 @@ export class HttpExchange implements Exchange, ResponseHandler {
 
   #parse(chunk: Buffer): void {
     if (this.#parser === undefined) return;
+    this.#isKnownUtf8 &&= isUtf8(chunk);
     let events: readonly SseEvent[];
     try {
       events = this.#parser.push(chunk);
@@ -292,7 +296,8 @@ export class HttpExchange implements Exchange, ResponseHandler {
     if (this.#isPaused || this.#isOver()) return false;
     if (data.length === 0 || (event !== undefined && event !== "message")) return true;
     const { jsonDepth } = this.#route.settings.limits;
-    const fault = readMessages(data, jsonDepth, (message) => this.#receive(message));
+    const receive = (message: BackendMessage): void => this.#receive(message);
+    const fault = readMessages(data, jsonDepth, receive, this.#isKnownUtf8);
     if (fault !== undefined && !this.#isOver()) this.#failFault(fault);
     return true;
   }

@@ -61,6 +61,12 @@ export class EventBatch {
     this.#firstNumber += 1;
   }
 
+  dropAll(): void {
+    this.#firstNumber += this.count;
+    this.#start = this.bytes.length;
+    this.#dropped = this.#ends.length;
+  }
+
   /** The events after that number, as they were sent; empty where there is none. */
   after(number: number): Buffer {
     const passed = number - this.#firstNumber;

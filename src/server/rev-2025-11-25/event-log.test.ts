@@ -69,6 +69,30 @@ test("a stream goes on from any event of a piece, and from none that had to give
   }
 });
 
+test("pieces that have to give way whole leave the events behind them to be asked for", async () => {
+  const log = logWith({ events: 4 });
+  await read((response) => {
+    const stream = log.open(response, SILENT);
+    for (const number of [1, 2, 3, 4, 5, 6, 7]) {
+      stream.write(Buffer.from(`{"n":${number}}`));
+      if (number % 3 === 0) stream.flush();
+    }
+    stream.end();
+  });
+
+  const resumed = await Promise.all(
+    ["1-3", "1-5"].map(async (id) => read((response) => log.resume(id, response))),
+  );
+
+  expect(resumed.map(numbersIn)).toEqual([
+    ["1-4", "1-5", "1-6", "1-7"],
+    ["1-6", "1-7"],
+  ]);
+  expect(() => log.resume("1-2", {} as ServerResponse)).toThrow(
+    expect.objectContaining({ code: "invalid_request" }),
+  );
+});
+
 test("a stream that has ended tells its maker nothing more, so that it need not keep the call alive", async () => {
   const log = logWith();
   const told: string[] = [];

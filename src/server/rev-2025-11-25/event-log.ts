@@ -155,7 +155,8 @@ export class EventLog {
     const oldest = nowMs - this.#limits.ageMs;
     let emptied = 0;
     for (const kept of this.#kept) {
-      while (kept.batch.count > 0 && (this.#isOver || kept.atMs < oldest)) this.#forgetFirst(kept);
+      if (kept.atMs < oldest || this.#isTooMuchWith(kept.batch)) this.#forgetAll(kept);
+      while (kept.batch.count > 0 && this.#isOver) this.#forgetFirst(kept);
       if (kept.batch.count > 0) break;
       emptied += 1;
     }
@@ -166,13 +167,31 @@ export class EventLog {
     return this.#keptEvents > this.#limits.events || this.#keptBytes > this.#limits.bytes;
   }
 
+  /** Whether the last event of the batch has to go too: then nobody has to look at those before it. */
+  #isTooMuchWith({ count, keptBytes }: EventBatch): boolean {
+    const { events, bytes } = this.#limits;
+    return this.#keptEvents - count >= events || this.#keptBytes - keptBytes >= bytes;
+  }
+
+  #forgetAll({ stream, batch }: KeptBatch): void {
+    const { lastNumber } = batch;
+    this.#keptEvents -= batch.count;
+    this.#keptBytes -= batch.keptBytes;
+    batch.dropAll();
+    this.#forgotUpTo(lastNumber, stream);
+  }
+
   #forgetFirst({ stream, batch }: KeptBatch): void {
     const { firstNumber, keptBytes } = batch;
     batch.dropFirst();
     this.#keptEvents -= 1;
     this.#keptBytes -= keptBytes - batch.keptBytes;
-    stream.oldestResumable = firstNumber;
-    if (stream.isEnded && firstNumber === stream.lastNumber) this.#streams.delete(stream.id);
+    this.#forgotUpTo(firstNumber, stream);
+  }
+
+  #forgotUpTo(number: number, stream: EventStream): void {
+    stream.oldestResumable = number;
+    if (stream.isEnded && number === stream.lastNumber) this.#streams.delete(stream.id);
   }
 }
 
