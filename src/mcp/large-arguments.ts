@@ -32,6 +32,8 @@ export function cutLargeArguments(
   maxDepth: number,
 ): CutArguments | undefined {
   const [first = NOTHING] = pieces;
+  // Nearly every message is small, and in one piece.
+  if (pieces.length === 1 && first.length < LARGE_BYTES) return undefined;
   const start = startOfArguments(first);
   if (start === undefined || first[start] !== OPENING_BRACE) return undefined;
   // The envelope and `params` are two levels.
