@@ -10,6 +10,7 @@ export default defineConfig({
     include: ["test/peers/**/*.peer.test.ts"],
     testTimeout: 120_000,
     hookTimeout: 120_000,
+    expect: { poll: { timeout: 60_000 } },
     retry: RETRIES,
     // Every file starts a browser, agents or a dozen servers; more of them at once only make each other late.
     maxWorkers: 2,

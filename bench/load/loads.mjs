@@ -74,8 +74,6 @@ export const LOADS = new Map([
       title: "a whole session: initialize, initialized, tools/list, one call, DELETE",
       unit: "session",
       args: ["--mode", "lives"],
-      // In the pause before a slice V8 gives memory back, and takes it again in the first seconds.
-      minSeconds: 5,
       bounds: [cpuAtMost(1.6)],
     },
   ],

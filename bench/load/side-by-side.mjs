@@ -65,7 +65,7 @@ async function startAndWarm(candidate, backendUrls, load, options, say) {
 /** Every second round goes backwards, so that nobody always comes after the same one. */
 async function measureRound(round, gateways, load, options, say) {
   for (const gateway of round % 2 === 1 ? gateways : gateways.toReversed()) {
-    const slice = await sliceOf(gateway, load, options, timesOf(secondsOf(load, options)));
+    const slice = await sliceOf(gateway, load, options, timesOf(options));
     gateway.slices[round - 1] = slice;
     const { perSecond, cpuMicros, errors, firstError } = slice;
     const trouble = errors > 0 ? ` ${errors} errors: ${firstError}` : "";
@@ -75,12 +75,8 @@ async function measureRound(round, gateways, load, options, say) {
 }
 
 /** Each slice has a run-up that is not counted, in which its sessions are opened. */
-function timesOf(seconds) {
-  return ["--seconds", String(seconds), "--warmup", String(Math.min(0.5, seconds / 4))];
-}
-
-function secondsOf({ minSeconds = 0 }, { seconds }) {
-  return Math.max(Number(seconds), minSeconds);
+function timesOf({ seconds }) {
+  return ["--seconds", seconds, "--warmup", String(Math.min(0.5, Number(seconds) / 4))];
 }
 
 async function sliceOf({ running }, load, { sessions }, times) {
@@ -103,12 +99,11 @@ function reportOf(load, gateways, options) {
   const errors = rows.filter(({ isOurs }) => isOurs).reduce((sum, row) => sum + row.errors, 0);
   const text = [mainTable(load, rows, gateways[0].name), boundsTable(bounds)].join("\n\n");
   const slices = gateways.map(({ name, slices: all }) => ({ name, slices: all }));
-  return { text: `${method(load, options)}\n\n${text}`, rows, bounds, errors, slices };
+  return { text: `${method(options)}\n\n${text}`, rows, bounds, errors, slices };
 }
 
-function method(load, options) {
-  const slices = `medians of ${options.rounds} × ${secondsOf(load, options)} s`;
-  return `${options.sessions} sessions, Node ${process.versions.node}, ${slices}`;
+function method({ sessions, rounds, seconds }) {
+  return `${sessions} sessions, Node ${process.versions.node}, medians of ${rounds} × ${seconds} s`;
 }
 
 function mainTable({ unit = "call" }, rows, base) {

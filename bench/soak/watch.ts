@@ -175,8 +175,8 @@ function takenByHostMs(): number {
 }
 
 /**
- * How long a process waited for a disk; 0 where the kernel does not count that (`kernel.task_delayacct`). Nothing in the
- * gateway reads files while it serves.
+ * How long a process waited for a disk; 0 where the kernel does not count that (`kernel.task_delayacct`). The gateway
+ * itself reads no file while it serves, but for a configuration that changed.
  */
 function readingMs(pid: number): number {
   try {

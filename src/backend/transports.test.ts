@@ -105,7 +105,7 @@ test.for(["/sse", "/sse/?key=1", "/api/sse"])(
 test("a stream on which nothing is said costs half of the time to start", async () => {
   const backend = await startHttp({ get: (response) => startEvents(response) });
 
-  await connecting(backend.url.replace("/mcp", "/sse"), { timeouts: { startMs: 1_000 } })();
+  await connecting(backend.url.replace("/mcp", "/sse"), { timeouts: { startMs: 4_000 } })();
 
   expect(methodsOf(backend)).toEqual(["GET", ...HANDSHAKE]);
 });

@@ -376,7 +376,7 @@ const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 const FIRST_PRINTABLE = 0x20;
 
-/** The digits behind `\\u`. */
+/** The digits behind `\u`. */
 const ESCAPED_LENGTH = 4;
 
 /** Below this length a loop beats the cost of entering the native search. */

@@ -1,47 +1,48 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { joined } from "../mcp/message-bytes.ts";
+import { joined, type MessageBytes } from "../mcp/message-bytes.ts";
 import { BodyPieces } from "./body-pieces.ts";
 
 const chunk = fc
   .oneof(fc.nat(10), fc.integer({ min: 4_000, max: 4_200 }), fc.nat(70_000))
   .chain((size) => fc.nat(255).map((byte) => Buffer.alloc(size, byte)));
 
+function keep([first = Buffer.alloc(0), ...rest]: readonly Buffer[]): MessageBytes {
+  const pieces = new BodyPieces(first);
+  for (const each of rest) pieces.add(each);
+  return pieces.take();
+}
+
 test("what comes in chunks of any size is kept in its order", () => {
   fc.assert(
     fc.property(fc.array(chunk, { minLength: 1, maxLength: 20 }), (chunks) => {
-      const pieces = new BodyPieces();
+      const kept = keep(chunks);
 
-      for (const each of chunks) pieces.add(each);
-
-      expect(joined(pieces.take()).equals(Buffer.concat(chunks))).toBe(true);
+      expect(joined(kept).equals(Buffer.concat(chunks))).toBe(true);
     }),
   );
 });
 
 test("long chunks are kept as they came", () => {
   const chunks = [65_536, 65_536, 10_000].map((size) => Buffer.alloc(size));
-  const pieces = new BodyPieces();
 
-  for (const each of chunks) pieces.add(each);
+  const kept = keep(chunks);
 
-  expect(pieces.take()).toEqual(chunks);
+  expect(kept).toHaveLength(chunks.length);
+  for (const [index, each] of chunks.entries()) expect(kept[index]).toBe(each);
 });
 
 test("a body that comes byte by byte is kept in few pieces", () => {
-  const pieces = new BodyPieces();
+  const bytes = Array.from({ length: 1_000_000 }, (_byte, index) => Buffer.from([index & 0xff]));
 
-  for (let count = 0; count < 1_000_000; count += 1) pieces.add(Buffer.from([count & 0xff]));
+  const kept = keep(bytes);
 
-  const all = pieces.take();
-  expect(all.length).toBeLessThan(100);
-  expect(joined(all)).toHaveLength(1_000_000);
+  expect(kept.length).toBeLessThan(100);
+  expect(joined(kept)).toHaveLength(1_000_000);
 });
 
 test("a short body is one piece, however it came", () => {
-  const pieces = new BodyPieces();
+  const kept = keep([10_000, 5, 10_000].map((size) => Buffer.alloc(size)));
 
-  for (const each of [10_000, 5, 10_000]) pieces.add(Buffer.alloc(each));
-
-  expect(pieces.take()).toHaveLength(20_005);
+  expect(kept).toHaveLength(20_005);
 });

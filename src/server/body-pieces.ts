@@ -17,6 +17,10 @@ export class BodyPieces {
   #start = 0;
   #end = 0;
 
+  constructor(first: Buffer) {
+    this.add(first);
+  }
+
   add(chunk: Buffer): void {
     this.#sizeBytes += chunk.length;
     if (chunk.length >= LONG_CHUNK_BYTES) {

@@ -31,7 +31,7 @@ export async function readBody(
         reject(tooLarge(maxBytes));
       } else if (first === undefined) first = chunk;
       else {
-        if (pieces === undefined) (pieces = new BodyPieces()).add(first);
+        pieces ??= new BodyPieces(first);
         pieces.add(chunk);
       }
     });

@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import { VmcpError, type VmcpErrorCode } from "../domain/errors.ts";
 import {
   fakeBackend,
@@ -67,7 +67,7 @@ describe("a call that was admitted", () => {
     const { guard, session } = await openGuarded({ answer: async () => ({ content: [] }) });
 
     const { sink } = call(session);
-    await vi.waitFor(() => expect(sink.answers).toHaveLength(1));
+    await expect.poll(() => sink.answers).toHaveLength(1);
 
     expect(guard.heard).toEqual(["admit", "succeeded"]);
     await session[Symbol.asyncDispose]();
@@ -123,7 +123,7 @@ describe("a call that was admitted", () => {
     call(opened.session);
 
     fail(opened, failure("backend_session_lost", "not_executed"));
-    await vi.waitFor(() => expect(opened.backend.connections[1]?.received).toHaveLength(1));
+    await expect.poll(() => opened.backend.connections[1]?.received).toHaveLength(1);
     fail(opened, failure("backend_session_lost", "not_executed"));
 
     expect(opened.guard.heard).toEqual([
@@ -156,7 +156,7 @@ describe("a call that is refused", () => {
 
     opened.guard.refusal = refusal();
     fail(opened, failure("backend_session_lost", "not_executed"));
-    await vi.waitFor(() => expect(sink.failures).toHaveLength(1));
+    await expect.poll(() => sink.failures).toHaveLength(1);
 
     expect(sink.failures[0]).toMatchObject({ code: "backend_unreachable", retryAfterSeconds: 7 });
     expect(opened.guard.heard).toEqual(["admit", "withdrawn"]);
@@ -189,7 +189,7 @@ describe("a session that closes while a call waits for its backend", () => {
     isSlow = true;
 
     fail(opened, failure("backend_session_lost", "not_executed"));
-    await vi.waitFor(() => expect(opened.guard.heard).toContain("withdrawn"));
+    await expect.poll(() => opened.guard.heard).toContain("withdrawn");
     await opened.session[Symbol.asyncDispose]();
 
     expect(opened.guard.heard).toEqual(["admit", "withdrawn", "admit", "withdrawn"]);

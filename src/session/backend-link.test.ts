@@ -102,7 +102,7 @@ describe("connecting", () => {
     const { link: waiting } = linkTo(other, { slots: [slot] });
 
     const connecting = [link.connect(), waiting.connect()];
-    await vi.waitFor(() => expect(gates).toHaveLength(1));
+    await expect.poll(() => gates).toHaveLength(1);
     const whileHeld = other.connections.length;
     gates[0]?.();
     await Promise.all(connecting);

@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import {
   capabilitySet,
   fakeBackend,
@@ -73,7 +73,7 @@ describe("a call that still waits on a connection which was lost", () => {
     const slow = call(session, 1);
     lose(backend);
     session.retry(backend.name);
-    await vi.waitFor(() => expect(session.backends()).toMatchObject([{ phase: "ready" }]));
+    await expect.poll(() => session.backends()).toMatchObject([{ phase: "ready" }]);
     const told = listen(session);
 
     backend.connections[1]?.request.listener.unsolicited(ASKED);

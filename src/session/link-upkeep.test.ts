@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test, vi } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
 import { VmcpError, type VmcpErrorCode } from "../domain/errors.ts";
 import { fakeBackend, type FakeBackend } from "../../test/support/fake-backends.ts";
 import { linkHost } from "../../test/support/link-host.ts";
@@ -40,7 +40,7 @@ const never = async (): Promise<never> => new Promise(() => {});
 async function severalTurns(): Promise<void> {
   const other = fakeBackend("other");
   await connectedLink(other, { keepaliveMs: 1 });
-  await vi.waitFor(() => expect(pingsOn(other)).toBeGreaterThan(3), { timeout: 5_000 });
+  await expect.poll(() => pingsOn(other)).toBeGreaterThan(3);
 }
 
 describe("a connection with keepalive", () => {
@@ -49,7 +49,7 @@ describe("a connection with keepalive", () => {
     const backend = fakeBackend("a");
     await connectedLink(backend, { keepaliveMs: 1 });
 
-    await vi.waitFor(() => expect(pingsOn(backend)).toBeGreaterThan(2), { timeout: 5_000 });
+    await expect.poll(() => pingsOn(backend)).toBeGreaterThan(2);
 
     const ids = backend.connections[0]?.received.map(({ id }) => id) ?? [];
     expect(new Set(ids).size).toBe(ids.length);
@@ -81,7 +81,7 @@ describe("a connection with keepalive", () => {
     for (const count of [1, 2, 3]) {
       // Each ping follows the failure of the one before.
       // oxlint-disable-next-line no-await-in-loop
-      await vi.waitFor(() => expect(pingsOn(backend)).toBe(count), { timeout: 5_000 });
+      await expect.poll(() => pingsOn(backend)).toBe(count);
       failPing(backend, "backend_timeout");
     }
 
@@ -93,12 +93,12 @@ describe("a connection with keepalive", () => {
   test("that was lost is made again ahead of the next call", async () => {
     const backend = fakeBackend("a", { answer: never });
     const link = await connectedLink(backend, { keepaliveMs: 1 });
-    await vi.waitFor(() => expect(pingsOn(backend)).toBe(1), { timeout: 5_000 });
+    await expect.poll(() => pingsOn(backend)).toBe(1);
 
     const gone = new VmcpError("backend_session_lost", "gone", { executionState: "not_executed" });
     backend.connections[0]?.request.listener.lost(gone);
     failPing(backend, "backend_session_lost");
-    await vi.waitFor(() => expect(link.phase).toBe("ready"));
+    await expect.poll(() => link.phase).toBe("ready");
 
     expect(backend.connections.map(({ isClosed }) => isClosed)).toEqual([true, false]);
     expect(link.takeUntoldLoss()).toBe(true);
@@ -109,7 +109,7 @@ describe("a connection with keepalive", () => {
     const link = await connectedLink(backend, { keepaliveMs: 1 });
 
     backend.connections[0]?.request.listener.lost(new VmcpError("backend_closed", "exited"));
-    await vi.waitFor(() => expect(link.phase).toBe("ready"), { timeout: 5_000 });
+    await expect.poll(() => link.phase).toBe("ready");
 
     expect(backend.connections).toHaveLength(2);
   });
@@ -131,7 +131,7 @@ describe("a connection with a longest idle time", () => {
     const backend = fakeBackend("a");
     const link = await connectedLink(backend, { idleMs: 1 });
 
-    await vi.waitFor(() => expect(link.phase).toBe("resting"), { timeout: 5_000 });
+    await expect.poll(() => link.phase).toBe("resting");
     await link.ready();
 
     expect(backend.connections.map(({ isClosed }) => isClosed)).toEqual([true, false]);
@@ -146,7 +146,7 @@ describe("a connection with a longest idle time", () => {
     await severalTurns();
     const during = link.phase;
     link.callSucceeded();
-    await vi.waitFor(() => expect(link.phase).toBe("resting"), { timeout: 5_000 });
+    await expect.poll(() => link.phase).toBe("resting");
 
     expect(during).toBe("ready");
   });
@@ -155,7 +155,7 @@ describe("a connection with a longest idle time", () => {
     const backend = fakeBackend("a");
     const link = await connectedLink(backend, { keepaliveMs: 1, idleMs: 300 });
 
-    await vi.waitFor(() => expect(link.phase).toBe("resting"), { timeout: 5_000 });
+    await expect.poll(() => link.phase).toBe("resting");
 
     expect(pingsOn(backend)).toBeGreaterThan(0);
   });

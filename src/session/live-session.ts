@@ -8,8 +8,8 @@ import type {
   InboundRequest,
   InboundResponse,
 } from "../mcp/inbound-message.ts";
-import { progressTokenOf } from "../mcp/meta.ts";
 import { joined, type MessageBytes } from "../mcp/message-bytes.ts";
+import { progressTokenOf } from "../mcp/meta.ts";
 import { admit } from "./admission.ts";
 import { AdmissionGate } from "./admission-gate.ts";
 import { toAdvertisedCapability } from "./advertised-capability.ts";

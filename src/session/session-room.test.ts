@@ -226,7 +226,7 @@ describe("a full gateway", () => {
     advance(EVICT_AFTER_MS);
 
     const opening = open();
-    await vi.waitFor(() => expect(letGo).toBeDefined());
+    await expect.poll(() => letGo).toBeDefined();
     const before = backend.connections.length;
     letGo?.();
     await opening;

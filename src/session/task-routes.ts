@@ -3,6 +3,7 @@ import { isJsonObject, type JsonObject } from "../domain/json.ts";
 import { LateMap } from "../lib/late-map.ts";
 import type { BackendMessage } from "../mcp/exchange.ts";
 import type { JsonRpcMessage, RequestId } from "../mcp/json-rpc.ts";
+import { joined, type MessageBytes } from "../mcp/message-bytes.ts";
 import {
   namesTasks,
   placesInAnswer,
@@ -11,7 +12,6 @@ import {
   renameTasks,
   type Places,
 } from "../mcp/task-ids.ts";
-import { joined, type MessageBytes } from "../mcp/message-bytes.ts";
 
 /** Tasks of one backend that a session remembers; the oldest is forgotten first. */
 const MAX_TASKS = 1_000;

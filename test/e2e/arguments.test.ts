@@ -14,8 +14,6 @@ import { lastMessage, openRawSession } from "../support/raw-client.ts";
 import { startTrap } from "../catalogue/trap.ts";
 import { BACKENDS, answerText, startHttp, toolCall } from "./protocol-backends.ts";
 
-const PATIENTLY = { timeout: 10_000 };
-
 const SCHEMA = {
   type: "object",
   properties: { count: { type: "integer" }, kind: { enum: ["red", "blue"] } },
@@ -177,7 +175,7 @@ test("a schema that its backend has changed is the one that counts", async () =>
   backend.backend.notify("notifications/tools/list_changed");
 
   expect(before).toMatchObject({ result: { isError: true } });
-  await expect.poll(call, PATIENTLY).toMatchObject({ result: JSON.parse(OK) });
+  await expect.poll(call).toMatchObject({ result: JSON.parse(OK) });
 });
 
 test("a reload that turns the check on reaches live sessions and costs them no connection", async () => {

@@ -96,7 +96,7 @@ test("users sign in at a real provider, and the backend gets tokens that are for
   const waiting = session.backends()[0]?.failure?.message ?? "";
 
   const page = await browse(/http:\S+$/.exec(waiting)?.[0] ?? waiting);
-  await expect.poll(() => session.backends()[0]?.phase, { timeout: 10_000 }).toBe("ready");
+  await expect.poll(() => session.backends()[0]?.phase).toBe("ready");
   await session.callTool("echo", {});
 
   expect(await page.text()).toBe("You are signed in to b1. You can close this window.\n");

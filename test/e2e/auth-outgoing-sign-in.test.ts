@@ -13,7 +13,6 @@ const ALICE: Identity = { kind: "verified", issuer: "https://issuer.example", su
 const BOB: Identity = { ...ALICE, subject: "bob" };
 
 /** For polls: how long a busy machine may take. */
-const PATIENTLY = { timeout: 10_000 };
 
 function configOf(backend: HttpLedger, more: object = {}): VmcpConfigInput {
   return {
@@ -62,7 +61,7 @@ async function browse(link: string, cookies = new Map<string, string>()): Promis
 }
 
 async function ready(session: EdgeSession): Promise<void> {
-  await expect.poll(() => session.backends()[0]?.phase, PATIENTLY).toBe("ready");
+  await expect.poll(() => session.backends()[0]?.phase).toBe("ready");
 }
 
 describe("a backend that users sign in to", () => {

@@ -16,7 +16,6 @@ function user(subject: string, token = `CLIENT-TOKEN-of-${subject}`): Identity {
 }
 
 /** For polls: how long a busy machine may take. */
-const PATIENTLY = { timeout: 10_000 };
 
 /** A backend with one tool of its own. */
 const OTHER = {
@@ -245,7 +244,7 @@ describe("a backend that tokens are exchanged for", () => {
       });
     const leaving = new AbortController();
     const call = session.callTool("echo", {}, { signal: leaving.signal });
-    await expect.poll(() => tokens.asked.length, PATIENTLY).toBe(2);
+    await expect.poll(() => tokens.asked.length).toBe(2);
 
     leaving.abort(new Error("given up"));
     await expect(call).rejects.toThrow("given up");
@@ -273,11 +272,11 @@ describe("a backend that tokens are exchanged for", () => {
     });
     const leaving = new AbortController();
     const call = session.callTool("echo", {}, { signal: leaving.signal });
-    await expect.poll(() => refused, PATIENTLY).toBe(1);
+    await expect.poll(() => refused).toBe(1);
 
     leaving.abort(new Error("given up"));
     await expect(call).rejects.toThrow("given up");
-    await expect.poll(() => tokens.asked.length, PATIENTLY).toBe(2);
+    await expect.poll(() => tokens.asked.length).toBe(2);
     await echo(session, "afterwards");
 
     expect(backend.ledger.calls.map(({ argumentsText }) => argumentsText)).toEqual([
@@ -299,7 +298,7 @@ describe("a backend that tokens are exchanged for", () => {
       .poll(async () => {
         await echo(session, "again");
         return authorizations(backend, "tools/call").at(-1);
-      }, PATIENTLY)
+      })
       .toBe("Bearer token-2");
 
     expect(tokens.asked).toHaveLength(2);

@@ -6,14 +6,7 @@ import type { Gateway } from "../support/gateway.ts";
 import { startHttpLedger, type HttpLedger } from "../support/ledger-backend.ts";
 import { startStdioLedger } from "../support/ledger-stdio.ts";
 import { openRawSession, type RawSession } from "../support/raw-client.ts";
-import {
-  call,
-  callText,
-  startKnobs,
-  statusOf,
-  toolNamesOf,
-  PATIENTLY,
-} from "./knobs/knob-gateway.ts";
+import { call, callText, startKnobs, statusOf, toolNamesOf } from "./knobs/knob-gateway.ts";
 
 type Operational = NonNullable<VmcpConfigInput["operational"]>;
 type FailureHandling = NonNullable<Operational["failureHandling"]>;
@@ -82,7 +75,7 @@ async function callUntilHeldBack(session: RawSession): Promise<void> {
     .poll(async () => {
       const [failure] = await failuresOf(session, 1);
       return failure?.["retryAfterSeconds"];
-    }, PATIENTLY)
+    })
     .toBeGreaterThan(0);
 }
 
@@ -133,10 +126,7 @@ describe("a backend that is down", () => {
         { healthCheckInterval: "50ms", circuitBreaker: { failureThreshold: 2 } },
       );
       await expect
-        .poll(
-          async () => (await backendsOf(gateway)).map(({ circuit }) => circuit.state),
-          PATIENTLY,
-        )
+        .poll(async () => (await backendsOf(gateway)).map(({ circuit }) => circuit.state))
         .toEqual(["open", "open"]);
 
       await using client = await connect(gateway.url);
@@ -146,9 +136,9 @@ describe("a backend that is down", () => {
       expect(before).toEqual([]);
       expect(client.instructions).toContain("every backend failed");
       await expect
-        .poll(() => client.notifications.map(({ method }) => method), PATIENTLY)
+        .poll(() => client.notifications.map(({ method }) => method))
         .toContain("notifications/tools/list_changed");
-      await expect.poll(async () => client.toolNames(), PATIENTLY).toContain("b1_count");
+      await expect.poll(async () => client.toolNames()).toContain("b1_count");
       expect(await client.callText("b0_count")).toBe("1");
     },
   );
@@ -166,7 +156,7 @@ describe("a backend that is down", () => {
     ledger.change({ refuseWithStatus: undefined });
 
     expect(before).toEqual([]);
-    await expect.poll(async () => toolNamesOf(session), PATIENTLY).toContain("count");
+    await expect.poll(async () => toolNamesOf(session)).toContain("count");
     expect(await circuitOf(gateway)).toBe("closed");
   });
 });
@@ -180,16 +170,16 @@ test.each(CLIENTS)(
       circuitBreaker: { failureThreshold: 2 },
     });
     await using client = await connect(gateway.url);
-    await expect.poll(() => ledger.openStreams, PATIENTLY).toBe(1);
+    await expect.poll(() => ledger.openStreams).toBe(1);
 
     await ledger.stopListening();
     ledger.forgetSessions();
     ledger.change({ tools: ['{"name":"late","inputSchema":{"type":"object"}}'] });
-    await expect.poll(async () => circuitOf(gateway), PATIENTLY).toBe("open");
+    await expect.poll(async () => circuitOf(gateway)).toBe("open");
     await ledger.listen();
 
     await expect
-      .poll(() => client.notifications.map(({ method }) => method), PATIENTLY)
+      .poll(() => client.notifications.map(({ method }) => method))
       .toContain("notifications/tools/list_changed");
     expect(await client.toolNames()).toContain("late");
   },
@@ -216,7 +206,7 @@ describe("a backend that flaps", () => {
 
     const refused = await failuresOf(session, 50);
     const requestsWhileOpen = ledger.requests.length - requestsWhenOpened;
-    await expect.poll(() => ledger.requests.length, PATIENTLY).toBeGreaterThan(requestsWhenOpened);
+    await expect.poll(() => ledger.requests.length).toBeGreaterThan(requestsWhenOpened);
     const refusedAgain = await failuresOf(session, 50);
 
     expect(requestsWhileOpen).toBe(0);
@@ -242,7 +232,7 @@ describe("a backend that flaps", () => {
     const before = ledger.requests.length;
     // Whoever comes first, a call or a probe, finds that nobody answers and leaves the others refused.
     ledger.change({ refuseWithStatus: undefined, ping: "hang", callFate: "hang" });
-    await expect.poll(() => ledger.requests.length, PATIENTLY).toBe(before + 1);
+    await expect.poll(() => ledger.requests.length).toBe(before + 1);
 
     const failures = await Promise.all(
       sessions.map(async (session) =>
@@ -269,7 +259,7 @@ describe("a backend that flaps", () => {
     ledger.change({ refuseWithStatus: undefined });
 
     expect(whenOpen).toBe("open");
-    await expect.poll(async () => circuitOf(gateway), PATIENTLY).toBe("closed");
+    await expect.poll(async () => circuitOf(gateway)).toBe("closed");
     expect(await callText(session, "count")).toBe("1");
   });
 
@@ -338,7 +328,7 @@ describe("a backend that is slow or hangs", () => {
     ledger.change({ pingDelayMs: 600 });
 
     await expect
-      .poll(async () => (await backendsOf(gateway))[0], PATIENTLY)
+      .poll(async () => (await backendsOf(gateway))[0])
       .toMatchObject({ state: "degraded", circuit: { state: "closed" } });
     const [status] = await backendsOf(gateway);
     expect(status?.reason).toMatch(/^Backend "b1" answers slowly \(\d+ ms\)$/);
@@ -414,7 +404,7 @@ describe("probes", () => {
       healthCheckInterval: "20ms",
     });
 
-    await expect.poll(() => countOf(ledger, "ping"), PATIENTLY).toBeGreaterThan(3);
+    await expect.poll(() => countOf(ledger, "ping")).toBeGreaterThan(3);
     const whileOpen = ledger.probeSessions;
     await gateway.vmcp.close();
 
@@ -438,7 +428,7 @@ describe("probes", () => {
       .poll(() => {
         states.add(gateway.vmcp.health()[0]?.state);
         return ledger.initializeCount;
-      }, PATIENTLY)
+      })
       .toBe(2);
 
     expect(states).toEqual(new Set(["healthy"]));
@@ -451,7 +441,7 @@ describe("probes", () => {
     });
     const before = await openRawSession(gateway.url);
     await expect
-      .poll(() => ledger.requests.filter(({ method }) => method === "GET").length, PATIENTLY)
+      .poll(() => ledger.requests.filter(({ method }) => method === "GET").length)
       .toBe(1);
 
     ledger.change({ tools: ['{"name":"late","inputSchema":{"type":"object"}}'] });
@@ -459,7 +449,7 @@ describe("probes", () => {
       .poll(async () => {
         ledger.notify("notifications/tools/list_changed");
         return (await backendsOf(gateway))[0]?.tools;
-      }, PATIENTLY)
+      })
       .toBe((await toolNamesOf(before)).length + 1);
     const after = await openRawSession(gateway.url);
 

@@ -181,7 +181,7 @@ describe.runIf(CAN_PROBE)("sessions leave no socket, child, timer or memory behi
       }
     };
     await churn(60);
-    await expect.poll(() => http.sockets, { timeout: 10_000 }).toBeLessThanOrEqual(3);
+    await expect.poll(() => http.sockets).toBeLessThanOrEqual(3);
     const before = await holdingsOf(gateway);
 
     await churn(200);

@@ -8,7 +8,6 @@ import { startHttpLedger, type HttpLedger } from "../support/ledger-backend.ts";
 import { startStdioLedger } from "../support/ledger-stdio.ts";
 import { sendRaw, startRaw, type RawAnswer } from "../support/raw-client.ts";
 
-const PATIENTLY = { timeout: 10_000 };
 const ACCEPT = { action: "accept" as const, content: { colour: "red" } };
 
 interface Connected extends AsyncDisposable {
@@ -86,7 +85,7 @@ describe("with the HTTP+SSE client of SDK v1", () => {
 
     expect(JSON.parse(asked)).toMatchObject({ result: ACCEPT });
     expect(await hanging).toBe("cut");
-    await expect.poll(() => backend.openSessions, PATIENTLY).toBe(0);
+    await expect.poll(() => backend.openSessions).toBe(0);
   });
 
   test("a list that changes is announced and read anew", async () => {
@@ -100,7 +99,7 @@ describe("with the HTTP+SSE client of SDK v1", () => {
       .poll(() => {
         backend.notify("notifications/tools/list_changed");
         return connected.notifications;
-      }, PATIENTLY)
+      })
       .toContain("notifications/tools/list_changed");
 
     const { tools } = await connected.client.listTools();
@@ -119,7 +118,7 @@ describe("with the HTTP+SSE client of SDK v1", () => {
       await bob.callText("count"),
     ];
     await alice.client.close();
-    await expect.poll(() => gateway.vmcp.sessions.sessionCount, PATIENTLY).toBe(1);
+    await expect.poll(() => gateway.vmcp.sessions.sessionCount).toBe(1);
 
     expect(counts).toEqual(["1", "2", "1"]);
     expect(await bob.callText("count")).toBe("2");
@@ -299,11 +298,11 @@ describe("by hand", () => {
     await stream.post(INITIALIZE);
     await stream.answer(0);
     await stream.post(call(1, "hang"));
-    await expect.poll(() => backend.ledger.calls, PATIENTLY).toHaveLength(1);
+    await expect.poll(() => backend.ledger.calls).toHaveLength(1);
 
     stream.raw.destroy();
 
-    await expect.poll(() => gateway.vmcp.sessions.sessionCount, PATIENTLY).toBe(0);
+    await expect.poll(() => gateway.vmcp.sessions.sessionCount).toBe(0);
     expect(backend.openSessions).toBe(0);
     expect((await stream.post(request(2, "ping"))).status).toBe(404);
   });
@@ -313,11 +312,11 @@ describe("by hand", () => {
     await using gateway = await startOldGateway(backend);
     const stream = await openStream(gateway);
     await stream.post(INITIALIZE);
-    await expect.poll(() => gateway.vmcp.sessions.sessionCount, PATIENTLY).toBe(1);
+    await expect.poll(() => gateway.vmcp.sessions.sessionCount).toBe(1);
 
     stream.raw.destroy();
 
-    await expect.poll(() => gateway.vmcp.sessions.sessionCount, PATIENTLY).toBe(0);
+    await expect.poll(() => gateway.vmcp.sessions.sessionCount).toBe(0);
   });
 
   test("a session that the gateway ends closes its stream", async () => {
@@ -327,7 +326,7 @@ describe("by hand", () => {
     await stream.post(INITIALIZE);
     await stream.answer(0);
     await stream.post(call(1, "slow", { ms: 300 }));
-    await expect.poll(() => backend.ledger.calls, PATIENTLY).toHaveLength(1);
+    await expect.poll(() => backend.ledger.calls).toHaveLength(1);
 
     await gateway[Symbol.asyncDispose]();
     await stream.raw.ended;
@@ -381,7 +380,7 @@ interface OldStream {
 
 async function openStream(gateway: Gateway): Promise<OldStream> {
   const raw = await startRaw(new URL("/sse", gateway.url).href, { headers: EVENTS });
-  await expect.poll(() => raw.events, PATIENTLY).not.toHaveLength(0);
+  await expect.poll(() => raw.events).not.toHaveLength(0);
   const address = raw.events[0] ?? "";
   return {
     raw,
@@ -389,7 +388,7 @@ async function openStream(gateway: Gateway): Promise<OldStream> {
     post: async (body) => postTo(gateway, address, body),
     answer: async (id) => {
       const find = (): Answer | undefined => messagesOn(raw).find((message) => message.id === id);
-      await expect.poll(find, PATIENTLY).toBeDefined();
+      await expect.poll(find).toBeDefined();
       return find() ?? {};
     },
   };

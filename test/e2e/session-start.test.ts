@@ -36,7 +36,7 @@ describe.each(CLIENTS)("with the client of %s", (_name, connect) => {
     await expect
       .poll(() => client.notifications.map(({ method }) => method), { timeout: 10_000 })
       .toContain("notifications/tools/list_changed");
-    await expect.poll(async () => client.toolNames(), { timeout: 10_000 }).toContain("count");
+    await expect.poll(async () => client.toolNames()).toContain("count");
     expect(await client.callText("count")).toBe("1");
   });
 
@@ -88,7 +88,7 @@ describe.each(CLIENTS)("with the client of %s", (_name, connect) => {
 
     expect(names.filter((name) => name.endsWith("_count"))).toHaveLength(9);
     expect(served).toEqual(Array.from({ length: 9 }, () => "1"));
-    await expect.poll(async () => client.toolNames(), { timeout: 10_000 }).toContain("b9_count");
+    await expect.poll(async () => client.toolNames()).toContain("b9_count");
   });
 });
 

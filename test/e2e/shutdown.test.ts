@@ -13,8 +13,6 @@ import {
 } from "../support/raw-client.ts";
 import { startVmcp } from "../support/vmcp-process.ts";
 
-const PATIENTLY = { timeout: 10_000 };
-
 function call(session: RawSession, id: string, name: string, args: object = {}) {
   const params = { name, arguments: { nonce: id, ...args } };
   return session.post(JSON.stringify({ jsonrpc: "2.0", id, method: "tools/call", params }));
@@ -83,9 +81,7 @@ test("SIGTERM: balancers hear first, then calls finish, and the rest hears of th
 
   process.kill(vmcp.pid, "SIGTERM");
 
-  await expect
-    .poll(async () => (await sendRaw(`${vmcp.origin}/readyz`)).status, PATIENTLY)
-    .toBe(503);
+  await expect.poll(async () => (await sendRaw(`${vmcp.origin}/readyz`)).status).toBe(503);
   const during = await openRawSession(vmcp.url);
   const served = await call(during, "during", "http_count");
   const silent = await openSilent(vmcp.url);

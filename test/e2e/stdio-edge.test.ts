@@ -23,7 +23,6 @@ import { HAS_PROC, isRunning, openSockets, processesWithEnv } from "../support/q
 import { runVmcp } from "../support/vmcp-process.ts";
 
 const BIN = fileURLToPath(new URL("../../dist/cli/bin.js", import.meta.url));
-const PATIENTLY = { timeout: 15_000 };
 
 interface Message {
   readonly id?: unknown;
@@ -114,7 +113,7 @@ describe.each([
 
     expect(JSON.parse(asked)).toMatchObject({ result: ACCEPT });
     expect(await hanging).toBe("cut");
-    await expect.poll(() => backend.openSessions, PATIENTLY).toBe(0);
+    await expect.poll(() => backend.openSessions).toBe(0);
   });
 
   test("a list that changes is announced and read anew", async () => {
@@ -128,7 +127,7 @@ describe.each([
       .poll(() => {
         backend.notify("notifications/tools/list_changed");
         return client.notifications.map(({ method }) => method);
-      }, PATIENTLY)
+      })
       .toContain("notifications/tools/list_changed");
 
     expect(await client.toolNames()).toContain("b1_grown");
@@ -144,7 +143,7 @@ describe.each([
 
     await client.close();
 
-    await expect.poll(() => isRunning(client.pid), PATIENTLY).toBe(false);
+    await expect.poll(() => isRunning(client.pid)).toBe(false);
     expect(processesWithEnv("VMCP_TEST_MARK", mark)).toEqual([]);
   });
 });
@@ -260,7 +259,7 @@ describe("by hand", () => {
     const gateway = startStdio({ backends: [{ name: "b1", url: backend.url }] });
     await gateway.initialize();
     gateway.send(call(1, "b1_slow", { ms: 500 }));
-    await expect.poll(() => backend.ledger.calls, PATIENTLY).toHaveLength(1);
+    await expect.poll(() => backend.ledger.calls).toHaveLength(1);
 
     gateway.kill("SIGTERM");
     const { code } = await gateway.exited;
@@ -311,7 +310,7 @@ test.for(["input first", "close first"])(
     await using vmcp = await createVmcp({ backends, operational: { sessionManagementV2: true } });
     const served = vmcp.serveStdio(input, output);
     input.write(`${INITIALIZE}\n${INITIALIZED}\n${call(1, "b1_hang")}\n`);
-    await expect.poll(() => backend.ledger.calls, PATIENTLY).toHaveLength(1);
+    await expect.poll(() => backend.ledger.calls).toHaveLength(1);
 
     const closed = order === "close first" ? vmcp.close() : undefined;
     input.end();
@@ -332,7 +331,7 @@ test("a client that stops reading loses its calls with its session, and nothing 
   await using vmcp = await createVmcp({ backends, operational: { sessionManagementV2: true } });
   const served = vmcp.serveStdio(input, output);
   input.write(`${INITIALIZE}\n${INITIALIZED}\n${call(1, "b1_hang")}\n`);
-  await expect.poll(() => backend.ledger.calls, PATIENTLY).toHaveLength(1);
+  await expect.poll(() => backend.ledger.calls).toHaveLength(1);
 
   output.destroy();
   await served;
@@ -349,7 +348,7 @@ test("an output that nobody reads is cut in the end", async () => {
   await using vmcp = await createVmcp({ backends, operational: { sessionManagementV2: true } });
   const served = vmcp.serveStdio(input, output);
   input.write(`${INITIALIZE}\n${INITIALIZED}\n${call(1, "b1_big", { bytes: 500_000 })}\n`);
-  await expect.poll(() => output.writableLength, PATIENTLY).toBeGreaterThan(100_000);
+  await expect.poll(() => output.writableLength).toBeGreaterThan(100_000);
 
   input.end();
   await served;
@@ -371,9 +370,9 @@ test("no more is read from a client that does not read its answers", async () =>
   const served = vmcp.serveStdio(input, output);
   input.write(`${INITIALIZE}\n${INITIALIZED}\n`);
   input.write(`${call(1, "b1_big", { bytes: 500_000 })}\n`);
-  await expect.poll(() => output.writableLength, PATIENTLY).toBeGreaterThan(64 * 1024);
+  await expect.poll(() => output.writableLength).toBeGreaterThan(64 * 1024);
   input.write(`${request(2, "ping")}\n`);
-  await expect.poll(() => input.isPaused(), PATIENTLY).toBe(true);
+  await expect.poll(() => input.isPaused()).toBe(true);
 
   let text = "";
   output.on("data", (chunk: Buffer) => {
@@ -381,7 +380,7 @@ test("no more is read from a client that does not read its answers", async () =>
   });
   input.write(`${request(3, "ping")}\n`);
 
-  await expect.poll(() => text, PATIENTLY).toContain('"id":3');
+  await expect.poll(() => text).toContain('"id":3');
   input.end();
   await served;
 });
@@ -456,7 +455,7 @@ function startStdio(config: object): StdioGateway {
   const sendBytes = (bytes: Buffer): void => void child.stdin.write(bytes);
   const send = (line: string): void => sendBytes(Buffer.from(`${line}\n`));
   const message = async (matches: (message: Message) => boolean): Promise<Message> => {
-    await expect.poll(() => messages().some(matches), PATIENTLY).toBe(true);
+    await expect.poll(() => messages().some(matches)).toBe(true);
     return messages().find(matches) ?? {};
   };
   return {

@@ -263,5 +263,5 @@ test("an accepted request whose body never ends takes no connection for long", a
   });
 
   expect(ending).toHaveProperty("answer");
-  await expect.poll(() => closed, { timeout: 5_000 }).toEqual(["closed"]);
+  await expect.poll(() => closed).toEqual(["closed"]);
 });

@@ -188,7 +188,7 @@ test("a request that nobody accepts is let go soon after its answer", async () =
   connection.forward(callOf(1), recorder);
   await recorder.answered;
 
-  await expect.poll(() => left, { timeout: 5_000 }).toEqual(["closed"]);
+  await expect.poll(() => left).toEqual(["closed"]);
 });
 
 test("cancelling tells the backend and leaves the sink alone", async () => {

@@ -1,7 +1,7 @@
 import type { Capability } from "../../domain/capabilities.ts";
 import type { AnswerSink, Exchange, OutboundRequest } from "../../mcp/exchange.ts";
-import type { Channel, ClientProfile } from "../ports.ts";
 import { joined } from "../../mcp/message-bytes.ts";
+import type { Channel, ClientProfile } from "../ports.ts";
 import { envelopeOf, toEnvelopeJson } from "./envelope.ts";
 import { readParamHeaders, type ParamHeader } from "./param-headers.ts";
 import { withEnvelope, type NextRound } from "./request-bytes.ts";

@@ -1,6 +1,11 @@
 import { gzipSync } from "node:zlib";
-import { afterEach, expect, test } from "vitest";
-import { callOf, connectHttp, type Connected } from "../../../test/support/backend/connecting.ts";
+import { expect, test } from "vitest";
+import {
+  callOf,
+  connectHttp,
+  connectTo,
+  untilTestEnds,
+} from "../../../test/support/backend/connecting.ts";
 import {
   resultFor,
   sendEvent,
@@ -8,30 +13,12 @@ import {
   startEvents,
   startHttpBackend,
   startTcpBackend,
-  type HttpScript,
   type Reply,
 } from "../../../test/support/backend/http-backend.ts";
 import { createRecorder, type Ending } from "../../../test/support/backend/recorder.ts";
 import type { ExecutionState } from "../../domain/errors.ts";
 
 const SECRET = "Bearer hunter2-canary";
-
-const cleanups: AsyncDisposable[] = [];
-
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup[Symbol.asyncDispose]();
-});
-
-async function connectTo(
-  script: HttpScript,
-  options: Parameters<typeof connectHttp>[1] = {},
-): Promise<Connected> {
-  const backend = await startHttpBackend(script);
-  cleanups.push(backend);
-  const connected = await connectHttp(backend.url, options);
-  cleanups.push(connected);
-  return connected;
-}
 
 async function callAnsweredBy(reply: Reply, sessionId = "s1"): Promise<Ending> {
   const { connection } = await connectTo({ sessionId, on: { "tools/call": reply } });
@@ -350,8 +337,9 @@ test.for([400, 404, 500])("a JSON-RPC error under HTTP %i is the answer", async 
 });
 
 test("404 without a session is an ordinary refusal", async () => {
-  const backend = await startHttpBackend({ on: { "tools/call": text(404, "text/plain", "") } });
-  cleanups.push(backend);
+  const backend = untilTestEnds(
+    await startHttpBackend({ on: { "tools/call": text(404, "text/plain", "") } }),
+  );
   const { connection, heard } = await connectHttp(backend.url);
   const recorder = createRecorder();
 
@@ -415,7 +403,7 @@ test("an event without end is cut and its connection closed", async () => {
       },
     },
   });
-  cleanups.push(backend);
+  untilTestEnds(backend);
   const { connection } = await connectHttp(backend.url);
   const recorder = createRecorder();
 
@@ -443,9 +431,8 @@ test.for([
       socket.write(`HTTP/1.1 200 OK\r\n${head}\r\n\r\n${body}`);
     } else socket.write("HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n");
   });
-  cleanups.push(backend);
-  const connected = await connectHttp(backend.url);
-  cleanups.push(connected);
+  untilTestEnds(backend);
+  const connected = untilTestEnds(await connectHttp(backend.url));
   const recorder = createRecorder();
 
   connected.connection.forward(callOf(1), recorder);

@@ -1,48 +1,16 @@
 import { once } from "node:events";
 import type { ServerResponse } from "node:http";
-import { createServer as createTlsServer } from "node:https";
-import { createServer, type AddressInfo } from "node:net";
-import { buffer } from "node:stream/consumers";
-import { afterEach, expect, test, vi } from "vitest";
-import { CERTIFICATE, PRIVATE_KEY } from "../../../test/support/backend/certificate.ts";
-import {
-  callOf,
-  CLIENT,
-  connectHttp,
-  type Connected,
-} from "../../../test/support/backend/connecting.ts";
+import { expect, test } from "vitest";
+import { callOf, CLIENT, connectTo } from "../../../test/support/backend/connecting.ts";
 import {
   resultFor,
   sendEvent,
-  sendGreeting,
   sendJson,
   startEvents,
-  startHttpBackend,
-  type HttpBackend,
-  type HttpScript,
   type Reply,
 } from "../../../test/support/backend/http-backend.ts";
 import { createRecorder } from "../../../test/support/backend/recorder.ts";
 import { VmcpError } from "../../domain/errors.ts";
-import type { BackendOptions } from "../options.ts";
-
-const cleanups: AsyncDisposable[] = [];
-
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup[Symbol.asyncDispose]();
-});
-
-interface Rig extends Connected {
-  readonly backend: HttpBackend;
-}
-
-async function connectTo(script: HttpScript, options: Partial<BackendOptions> = {}): Promise<Rig> {
-  const backend = await startHttpBackend(script);
-  cleanups.push(backend);
-  const connected = await connectHttp(backend.url, options);
-  cleanups.push(connected);
-  return { ...connected, backend };
-}
 
 /** Answers nothing until told to; `opened` resolves with each response that waits. */
 function holding(): { readonly reply: Reply; readonly opened: () => Promise<ServerResponse> } {
@@ -265,7 +233,7 @@ test("a stream that goes on after the answer is closed before long", async () =>
   connection.forward(callOf(1), recorder);
   await recorder.answered;
 
-  await expect.poll(() => responses[0]?.destroyed, { timeout: 5_000 }).toBe(true);
+  await expect.poll(() => responses[0]?.destroyed).toBe(true);
 });
 
 test("a call that is not answered in time fails, and the backend is told", async () => {
@@ -426,7 +394,7 @@ test("a slow reader pauses the backend, and gets everything once it asks for mor
   const exchange = connection.forward(callOf(1, "echo", { progressToken: "t" }), recorder);
   await expect.poll(() => recorder.events.length).toBe(1);
   // Forty megabytes take their time where others need the processors too.
-  await expect.poll(() => sent.isBlocked, { timeout: 15_000 }).toBe(true);
+  await expect.poll(() => sent.isBlocked).toBe(true);
   const seenWhilePaused = recorder.events.length;
   recorder.wantsMore = true;
   exchange.resume();
@@ -560,80 +528,6 @@ test("a message that the backend refuses rejects, one that it accepts does not",
   await expect(accepting).resolves.toBeUndefined();
 });
 
-test("the notification stream is opened when asked for and hands on what it carries", async () => {
-  const { connection, backend, heard } = await connectTo({
-    sessionId: "s",
-    get: (response) => {
-      startEvents(response);
-      response.write("data: nonsense\n\n");
-      sendEvent(response, { jsonrpc: "2.0", method: "notifications/tools/list_changed" });
-      sendEvent(response, { jsonrpc: "2.0", id: 3, result: {} });
-      sendEvent(response, { jsonrpc: "2.0", id: 4, method: "roots/list" });
-    },
-  });
-  const getsBefore = backend.of("GET").length;
-
-  connection.openNotifications();
-  connection.openNotifications();
-  await expect.poll(() => heard.messages.length).toBe(2);
-
-  expect(getsBefore).toBe(0);
-  expect(backend.of("GET")).toHaveLength(1);
-  expect(backend.of("GET")[0]?.headers).toMatchObject({
-    accept: "text/event-stream",
-    "mcp-session-id": "s",
-    "mcp-protocol-version": "2025-11-25",
-  });
-  expect(heard.messages.map(({ message }) => message.method)).toEqual([
-    "notifications/tools/list_changed",
-    "roots/list",
-  ]);
-});
-
-test("a broken notification stream is opened again where it broke", async () => {
-  let gets = 0;
-  const { connection, backend, heard } = await connectTo({
-    get: (response) => {
-      gets += 1;
-      startEvents(response);
-      response.write("id: e7\nretry: 1\ndata:\n\n");
-      if (gets === 1) response.end();
-      else sendEvent(response, { jsonrpc: "2.0", method: "notifications/x" });
-    },
-  });
-
-  connection.openNotifications();
-  await expect.poll(() => heard.messages.length, { timeout: 5_000 }).toBe(1);
-
-  expect(backend.of("GET")).toHaveLength(2);
-  expect(backend.of("GET")[1]?.headers["last-event-id"]).toBe("e7");
-});
-
-test("a backend that offers no notification stream is asked once", async () => {
-  const warn = vi.fn<() => void>();
-  const logger = { debug() {}, info() {}, warn, error() {} };
-  const { connection, backend } = await connectTo({}, { logger });
-
-  connection.openNotifications();
-  await expect.poll(() => backend.of("GET").length).toBe(1);
-  connection.openNotifications();
-  await connection.listCapabilities(new AbortController().signal);
-
-  expect(backend.of("GET")).toHaveLength(1);
-  expect(warn).not.toHaveBeenCalled();
-});
-
-test("a session that is lost on the notification stream is reported", async () => {
-  const { connection, heard } = await connectTo({
-    sessionId: "s",
-    get: (response) => void response.writeHead(404).end(),
-  });
-
-  connection.openNotifications();
-
-  await expect.poll(() => heard.losses.map(({ code }) => code)).toEqual(["backend_session_lost"]);
-});
-
 test("closing leaves no socket behind", async () => {
   const { connection, http, backend } = await connectTo({ sessionId: "s", get: STREAM });
   connection.openNotifications();
@@ -646,170 +540,6 @@ test("closing leaves no socket behind", async () => {
   await http[Symbol.asyncDispose]();
 
   await expect.poll(() => backend.sockets.size).toBe(0);
-});
-
-test("sessions share connections", async () => {
-  const { http, backend } = await connectTo({ sessionId: "s" });
-  for (let session = 0; session < 10; session += 1) {
-    const { connection } = await connectHttp(backend.url, { http });
-    const recorder = createRecorder();
-    connection.forward(callOf(1), recorder);
-    await recorder.answered;
-  }
-
-  expect(backend.sockets.size).toBeLessThanOrEqual(4);
-});
-
-test("a port where nobody listens cannot be reached", async () => {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-
-  const connecting = connectHttp(`http://127.0.0.1:${port}/mcp`);
-
-  await expect(connecting).rejects.toMatchObject({
-    code: "backend_unreachable",
-    executionState: "not_executed",
-    message: 'Backend "b1" cannot be reached (ECONNREFUSED)',
-  });
-});
-
-test("a name that does not exist cannot be reached", async () => {
-  const connecting = connectHttp("http://does-not-exist.invalid/mcp");
-
-  await expect(connecting).rejects.toMatchObject({
-    code: "backend_unreachable",
-    message: expect.stringMatching(/cannot be reached \((ENOTFOUND|EAI_AGAIN)\)$/),
-  });
-});
-
-test("a port that does not speak TLS is refused before anything is sent", async () => {
-  const received: Buffer[] = [];
-  const server = createServer((socket) => {
-    socket.on("error", () => {});
-    socket.on("data", (chunk) => {
-      received.push(chunk);
-      socket.destroy();
-    });
-  }).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-
-  const connecting = connectHttp(`https://127.0.0.1:${port}/mcp`, { headers: { "x-key": "k3y" } });
-
-  await expect(connecting).rejects.toMatchObject({
-    code: "backend_tls",
-    executionState: "not_executed",
-  });
-  expect(Buffer.concat(received).toString("latin1")).not.toContain("k3y");
-  server.close();
-});
-
-test("a certificate is trusted only where its authority is configured", async () => {
-  const keys: (string | string[] | undefined)[] = [];
-  const server = createTlsServer({ key: PRIVATE_KEY, cert: CERTIFICATE }, (request, response) => {
-    keys.push(request.headers["x-key"]);
-    void (async () => {
-      const message = JSON.parse((await buffer(request)).toString());
-      const result = { protocolVersion: "2025-11-25", capabilities: {}, serverInfo: {} };
-      if (message.id === undefined) response.writeHead(202).end();
-      else sendJson(response, { jsonrpc: "2.0", id: message.id, result });
-    })();
-  }).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  const url = `https://127.0.0.1:${port}/mcp`;
-
-  const distrusting = connectHttp(url, { headers: { "x-key": "k3y" } });
-  await expect(distrusting).rejects.toMatchObject({
-    code: "backend_tls",
-    executionState: "not_executed",
-  });
-  const keysBefore = [...keys];
-  const trusting = await connectHttp(url, { headers: { "x-key": "k3y" }, caBundle: CERTIFICATE });
-  cleanups.push(trusting);
-
-  expect(keysBefore).toEqual([]);
-  expect(trusting.connection.greeting.revision).toBe("2025-11-25");
-  expect(keys).toContain("k3y");
-  server.close();
-});
-
-test.for<readonly [string, Reply, string]>([
-  [
-    "a page",
-    (response) => void response.writeHead(200, { "content-type": "text/html" }).end("<x>"),
-    "200 text/html",
-  ],
-  [
-    "nothing there",
-    (response) => void response.writeHead(404, { "content-type": "text/plain" }).end("?"),
-    "404 text/plain",
-  ],
-  ["no POST there", (response) => void response.writeHead(405).end(), "405 without a media type"],
-  ["JSON of another kind", (response) => sendJson(response, { hello: 1 }), "200 application/json"],
-])("a URL that leads to %s is named as no MCP endpoint", async ([, reply, answered]) => {
-  const backend = await startHttpBackend({ on: { initialize: reply } });
-  cleanups.push(backend);
-
-  const connecting = connectHttp(`${backend.url}?token=s3cret`);
-
-  await expect(connecting).rejects.toMatchObject({
-    code: "backend_protocol",
-    message: `Backend "b1" at its configured URL does not speak MCP over streamable HTTP (answered ${answered})`,
-  });
-});
-
-test("a revision that the gateway does not speak is named", async () => {
-  const backend = await startHttpBackend({ revision: "9999", sessionId: "s" });
-  cleanups.push(backend);
-
-  const connecting = connectHttp(backend.url);
-
-  await expect(connecting).rejects.toMatchObject({
-    code: "backend_protocol",
-    message: expect.stringContaining('revision "9999"'),
-  });
-  // What was opened is closed again.
-  expect(backend.of("DELETE")).toHaveLength(1);
-});
-
-test("a session id that cannot be sent back is refused", async () => {
-  const backend = await startHttpBackend({ sessionId: "has space" });
-  cleanups.push(backend);
-
-  await expect(connectHttp(backend.url)).rejects.toMatchObject({ code: "backend_protocol" });
-});
-
-test("a backend that hangs while starting is given up in time", async () => {
-  const backend = await startHttpBackend({ on: { initialize: () => {} } });
-  cleanups.push(backend);
-
-  const connecting = connectHttp(backend.url, { timeouts: { startMs: 200 } });
-
-  await expect(connecting).rejects.toMatchObject({ code: "backend_timeout" });
-  await expect.poll(() => backend.sockets.size).toBe(0);
-});
-
-test("what a backend says before its connection is handed over is heard afterwards", async () => {
-  const { connection, heard } = await connectTo({
-    on: {
-      initialize: (response, seen) => sendGreeting(response, seen, { capabilities: { tools: {} } }),
-      "tools/list": (response, seen) => {
-        startEvents(response);
-        sendEvent(response, { jsonrpc: "2.0", id: 1, method: "roots/list" });
-        sendEvent(response, resultFor(seen, { tools: [] }));
-        response.end();
-      },
-    },
-  });
-
-  await expect.poll(() => heard.messages.length).toBe(1);
-
-  expect(connection.greeting.capabilities).toEqual({ tools: {} });
-  expect(heard.messages[0]?.message.method).toBe("roots/list");
 });
 
 test("errors of a backend are VmcpErrors and name it", async () => {

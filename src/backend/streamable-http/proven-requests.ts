@@ -7,6 +7,7 @@ import type {
   RequestSender,
   ResponseHandler,
 } from "../../lib/http-client/request-sender.ts";
+import { joined } from "../../mcp/message-bytes.ts";
 import type {
   CredentialsRefusal,
   HeaderList,
@@ -14,7 +15,6 @@ import type {
   RequestToProve,
 } from "../credentials.ts";
 import type { Principal } from "../transports.ts";
-import { joined } from "../../mcp/message-bytes.ts";
 import type { Endpoint } from "./endpoint.ts";
 
 /** A refusal has little to say; one that goes on costs its connection. */

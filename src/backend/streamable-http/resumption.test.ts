@@ -1,13 +1,16 @@
 import type { ServerResponse } from "node:http";
-import { afterEach, expect, test } from "vitest";
-import { callOf, connectHttp, type Connected } from "../../../test/support/backend/connecting.ts";
+import { expect, test } from "vitest";
+import {
+  callOf,
+  connectHttp,
+  connectTo,
+  untilTestEnds,
+} from "../../../test/support/backend/connecting.ts";
 import {
   resultFor,
   sendEvent,
   sendJson,
   startEvents,
-  startHttpBackend,
-  type HttpBackend,
   type HttpScript,
   type Reply,
 } from "../../../test/support/backend/http-backend.ts";
@@ -19,25 +22,11 @@ import type { BackendTimeouts } from "../options.ts";
 /** Short waits, so that the tests are: what the shipped ones are is tested with the position of a stream. */
 const SOON = { retryMinMs: 1, retryMaxMs: 200 };
 
-const cleanups: AsyncDisposable[] = [];
-
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup[Symbol.asyncDispose]();
-});
-
-interface Rig extends Connected {
-  readonly backend: HttpBackend;
-}
-
-async function connectTo(
+async function connectSoon(
   script: HttpScript,
   timeouts: Partial<BackendTimeouts> = {},
-): Promise<Rig> {
-  const backend = await startHttpBackend(script);
-  cleanups.push(backend);
-  const connected = await connectHttp(backend.url, { timeouts: { ...SOON, ...timeouts } });
-  cleanups.push(connected);
-  return { ...connected, backend };
+): ReturnType<typeof connectTo> {
+  return connectTo(script, { timeouts: { ...SOON, ...timeouts } });
 }
 
 /** Numbers an event and stops: the backend wants to be asked again. */
@@ -62,7 +51,7 @@ function sendNumbered(response: ServerResponse, id: string, value: object): void
 }
 
 test("a call whose stream the backend closes goes on by GET, and is sent only once", async () => {
-  const { connection, backend } = await connectTo({
+  const { connection, backend } = await connectSoon({
     sessionId: "s",
     on: { "tools/call": primeAndEnd },
     get: (response) => {
@@ -90,7 +79,7 @@ test("a call whose stream the backend closes goes on by GET, and is sent only on
 
 test("each further stream goes on behind the last event that came", async () => {
   let gets = 0;
-  const { connection, backend } = await connectTo({
+  const { connection, backend } = await connectSoon({
     on: {
       "tools/call": (response) => {
         startEvents(response);
@@ -120,7 +109,7 @@ test("each further stream goes on behind the last event that came", async () => 
 });
 
 test("a stream that breaks off goes on too, without what was cut off", async () => {
-  const { connection } = await connectTo({
+  const { connection } = await connectSoon({
     on: {
       "tools/call": (response) => {
         startEvents(response);
@@ -140,7 +129,7 @@ test("a stream that breaks off goes on too, without what was cut off", async () 
 });
 
 test("the backend's wish for a wait is granted", async () => {
-  const { connection, backend } = await connectTo(
+  const { connection, backend } = await connectSoon(
     {
       on: {
         "tools/call": (response) => {
@@ -176,7 +165,7 @@ test.for([409, 429, 500, 503])(
   "a backend that answers %i for a while is asked again",
   async (status) => {
     let gets = 0;
-    const { connection } = await connectTo({
+    const { connection } = await connectSoon({
       on: { "tools/call": primeAndEnd },
       get: (response) => {
         gets += 1;
@@ -198,7 +187,7 @@ test.for([409, 429, 500, 503])(
 
 test("a backend that closes the connection for a while is asked again", async () => {
   let gets = 0;
-  const { connection } = await connectTo({
+  const { connection } = await connectSoon({
     on: { "tools/call": primeAndEnd },
     get: (response) => {
       gets += 1;
@@ -223,7 +212,7 @@ test.for<readonly [string, Reply]>([
   ["redirects", (response) => response.writeHead(307, { location: "/x" }).end()],
   ["answers with something else", (response) => sendJson(response, answerOf(1))],
 ])("a backend that then %s leaves it unknown whether the call ran", async ([, get]) => {
-  const { connection, backend, heard } = await connectTo({
+  const { connection, backend, heard } = await connectSoon({
     sessionId: "s",
     on: { "tools/call": primeAndEnd },
     get,
@@ -241,7 +230,7 @@ test.for<readonly [string, Reply]>([
 });
 
 test("a backend that has forgotten the session meanwhile loses the connection", async () => {
-  const { connection, heard } = await connectTo({
+  const { connection, heard } = await connectSoon({
     sessionId: "s",
     on: { "tools/call": primeAndEnd },
     get: (response) => void response.writeHead(404).end(),
@@ -261,7 +250,7 @@ test.for<readonly [string, string]>([
   ["whose last id no header can carry", "id: e1\ndata:\n\nid: é\ndata:\n\n"],
   ["whose id was cut off", "id: e1\ndata:"],
 ])("a stream %s that ends is the end of the call", async ([, events]) => {
-  const { connection, backend } = await connectTo({
+  const { connection, backend } = await connectSoon({
     on: {
       "tools/call": (response) => {
         startEvents(response);
@@ -281,7 +270,7 @@ test.for<readonly [string, string]>([
 });
 
 test("the time of the call goes on while it waits for another stream", async () => {
-  const { connection, backend } = await connectTo({
+  const { connection, backend } = await connectSoon({
     on: { "tools/call": primeAndEnd },
     get: primeAndEnd,
   });
@@ -297,7 +286,7 @@ test("the time of the call goes on while it waits for another stream", async () 
 });
 
 test("a call that is cancelled between two streams asks for no other", async () => {
-  const { connection, backend } = await connectTo(
+  const { connection, backend } = await connectSoon(
     {
       on: {
         "tools/call": (response) => {
@@ -330,7 +319,7 @@ test("a call that is cancelled between two streams asks for no other", async () 
 
 test("a call that is cancelled while it goes on by GET closes that stream", async () => {
   const closed: string[] = [];
-  const { connection, backend } = await connectTo({
+  const { connection, backend } = await connectSoon({
     on: { "tools/call": primeAndEnd },
     get: (response) => {
       response.once("close", () => closed.push("closed"));
@@ -348,7 +337,7 @@ test("a call that is cancelled while it goes on by GET closes that stream", asyn
 });
 
 test("closing the connection between two streams ends the call", async () => {
-  const { connection, backend } = await connectTo(
+  const { connection, backend } = await connectSoon(
     { on: { "tools/call": primeAndEnd } },
     { retryMinMs: 5_000, retryMaxMs: 5_000 },
   );
@@ -364,7 +353,7 @@ test("closing the connection between two streams ends the call", async () => {
 });
 
 test("a reader that is slow across the break loses no event and gets none twice", async () => {
-  const { connection, backend } = await connectTo({
+  const { connection, backend } = await connectSoon({
     on: {
       "tools/call": (response) => {
         startEvents(response);
@@ -394,7 +383,7 @@ test("a reader that is slow across the break loses no event and gets none twice"
 });
 
 test("an answer without a stream is not affected", async () => {
-  const { connection, backend } = await connectTo({
+  const { connection, backend } = await connectSoon({
     on: { "tools/call": (response, seen) => sendJson(response, resultFor(seen)) },
   });
   const recorder = createRecorder();
@@ -406,10 +395,8 @@ test("an answer without a stream is not affected", async () => {
 });
 
 test("a server of the official SDK that closes a call's stream is heard to its end", async () => {
-  const backend = await startPollingBackend();
-  cleanups.push(backend);
-  const connected = await connectHttp(backend.url, { timeouts: SOON });
-  cleanups.push(connected);
+  const backend = untilTestEnds(await startPollingBackend());
+  const connected = untilTestEnds(await connectHttp(backend.url, { timeouts: SOON }));
   const params = { name: "poll", arguments: {}, _meta: { progressToken: "t" } };
   const bytes = encodeRequest(1, "tools/call", params);
   const recorder = createRecorder();

@@ -1,31 +1,18 @@
 import { once } from "node:events";
 import { createServer, type Socket } from "node:net";
-import { afterEach, describe, expect, test, vi } from "vitest";
-import { callOf, connectHttp, type Connected } from "../../../test/support/backend/connecting.ts";
+import { describe, expect, test } from "vitest";
+import {
+  callOf,
+  connectHttp,
+  connectTo,
+  untilTestEnds,
+} from "../../../test/support/backend/connecting.ts";
 import {
   sendJson,
   startHttpBackend,
-  type HttpBackend,
-  type HttpScript,
   type Reply,
 } from "../../../test/support/backend/http-backend.ts";
 import { createRecorder } from "../../../test/support/backend/recorder.ts";
-
-const cleanups: AsyncDisposable[] = [];
-
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup[Symbol.asyncDispose]();
-});
-
-async function connectTo(
-  script: HttpScript,
-): Promise<{ readonly backend: HttpBackend; readonly connected: Connected }> {
-  const backend = await startHttpBackend(script);
-  cleanups.push(backend);
-  const connected = await connectHttp(backend.url);
-  cleanups.push(connected);
-  return { backend, connected };
-}
 
 function refusal(status: number, type: string, body: unknown): Reply {
   const text = typeof body === "string" ? body : JSON.stringify(body);
@@ -49,64 +36,66 @@ const REFUSALS: readonly (readonly [string, Reply])[] = [
 
 describe.each(REFUSALS)("a call that is refused by %s", (_what, refuse) => {
   test("has met a session that is gone if a ping is refused, too [F3]", async () => {
-    const { backend, connected } = await connectTo({
+    const { backend, connection, heard } = await connectTo({
       sessionId: "s1",
       on: { "tools/call": refuse, ping: refuse },
     });
     const recorder = createRecorder();
 
-    connected.connection.forward(callOf(1), recorder);
+    connection.forward(callOf(1), recorder);
 
     expect(await recorder.ended).toMatchObject({
       error: { code: "backend_session_lost", executionState: "not_executed" },
     });
-    expect(connected.heard.losses).toHaveLength(1);
+    expect(heard.losses).toHaveLength(1);
     expect(backend.of("ping")[0]?.headers["mcp-session-id"]).toBe("s1");
   });
 
   test("keeps its session if the backend answers a ping", async () => {
-    const { connected } = await connectTo({ sessionId: "s1", on: { "tools/call": refuse } });
+    const { connection, heard } = await connectTo({
+      sessionId: "s1",
+      on: { "tools/call": refuse },
+    });
     const recorder = createRecorder();
 
-    connected.connection.forward(callOf(1), recorder);
+    connection.forward(callOf(1), recorder);
     await recorder.ended;
 
-    expect(connected.heard.losses).toEqual([]);
+    expect(heard.losses).toEqual([]);
   });
 
   test("says nothing of a session where there is none, and asks nobody", async () => {
-    const { backend, connected } = await connectTo({ on: { "tools/call": refuse } });
+    const { backend, connection, heard } = await connectTo({ on: { "tools/call": refuse } });
     const recorder = createRecorder();
 
-    connected.connection.forward(callOf(1), recorder);
+    connection.forward(callOf(1), recorder);
     await recorder.ended;
 
-    expect(connected.heard.losses).toEqual([]);
+    expect(heard.losses).toEqual([]);
     expect(backend.of("ping")).toEqual([]);
   });
 });
 
 test("many calls that are refused together ask once, and all have met the loss", async () => {
   const refuse = refusal(400, "text/plain", "");
-  const { backend, connected } = await connectTo({
+  const { backend, connection, heard } = await connectTo({
     sessionId: "s1",
     on: { "tools/call": refuse, ping: refuse },
   });
   const recorders = Array.from({ length: 20 }, () => createRecorder());
 
-  for (const [index, recorder] of recorders.entries())
-    connected.connection.forward(callOf(index), recorder);
+  for (const [index, recorder] of recorders.entries()) connection.forward(callOf(index), recorder);
   const endings = await Promise.all(recorders.map(async ({ ended }) => ended));
 
   expect(endings.map((ending) => "error" in ending && ending.error.code)).toEqual(
     endings.map(() => "backend_session_lost"),
   );
   expect(backend.of("ping").length).toBeLessThan(20);
-  expect(connected.heard.losses).toHaveLength(1);
+  expect(heard.losses).toHaveLength(1);
 });
 
 test("a call that does not end by itself after the loss is told so, and not that its own session closed", async () => {
-  const { backend, connected } = await connectTo({
+  const { backend, connection } = await connectTo({
     sessionId: "s1",
     on: {
       "tools/call": async (response, seen) => {
@@ -115,12 +104,12 @@ test("a call that does not end by itself after the loss is told so, and not that
     },
   });
   const [slow, refused] = [createRecorder(), createRecorder()];
-  connected.connection.forward(callOf(1), slow);
+  connection.forward(callOf(1), slow);
   await expect.poll(() => backend.of("tools/call").length).toBe(1);
-  connected.connection.forward(callOf(2), refused);
+  connection.forward(callOf(2), refused);
   await refused.ended;
 
-  await connected.connection[Symbol.asyncDispose]();
+  await connection[Symbol.asyncDispose]();
 
   expect(await slow.ended).toMatchObject({
     error: { code: "backend_closed", executionState: "unknown", backend: "b1" },
@@ -129,7 +118,7 @@ test("a call that does not end by itself after the loss is told so, and not that
 
 test("a call that is cancelled while the backend is asked hears nothing more", async () => {
   let answerPing: (() => void) | undefined;
-  const { connected } = await connectTo({
+  const { connection } = await connectTo({
     sessionId: "s1",
     on: {
       "tools/call": refusal(400, "text/plain", ""),
@@ -144,9 +133,9 @@ test("a call that is cancelled while the backend is asked hears nothing more", a
   const cancelled = createRecorder();
   const other = createRecorder();
 
-  const exchange = connected.connection.forward(callOf(1), cancelled);
-  connected.connection.forward(callOf(2), other);
-  await vi.waitFor(() => expect(answerPing).toBeDefined());
+  const exchange = connection.forward(callOf(1), cancelled);
+  connection.forward(callOf(2), other);
+  await expect.poll(() => answerPing).toBeDefined();
   exchange.cancel("nobody waits");
   answerPing?.();
 
@@ -167,10 +156,10 @@ describe("an attempt to connect that is given up while the backend greets", () =
         },
       },
     });
-    cleanups.push(backend);
+    untilTestEnds(backend);
     const connecting = connectHttp(backend.url, { timeouts: { startMs: 200 } });
     const failed = connecting.catch((error: unknown) => error);
-    await vi.waitFor(() => expect(greet).toBeDefined());
+    await expect.poll(() => greet).toBeDefined();
 
     // The start has 200 ms, closing two seconds more: a second from either.
     const timer = setTimeout(() => greet?.(), 1_200);
@@ -184,8 +173,7 @@ describe("an attempt to connect that is given up while the backend greets", () =
   });
 
   test("waits no longer than closing may take, and leaves no socket", async () => {
-    const backend = await startHttpBackend({ on: { initialize: () => {} } });
-    cleanups.push(backend);
+    const backend = untilTestEnds(await startHttpBackend({ on: { initialize: () => {} } }));
 
     const error = await connectHttp(backend.url, { timeouts: { startMs: 100 } }).catch(
       (thrown: unknown) => thrown,
@@ -193,7 +181,7 @@ describe("an attempt to connect that is given up while the backend greets", () =
 
     expect(error).toMatchObject({ code: "backend_timeout" });
     expect(backend.of("DELETE")).toEqual([]);
-    await vi.waitFor(() => expect(backend.sockets.size).toBe(0));
+    await expect.poll(() => backend.sockets.size).toBe(0);
   });
 });
 
@@ -222,7 +210,7 @@ async function startTcpCounter(onCall: (socket: Socket, count: number) => void) 
   await once(server, "listening");
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("no port");
-  cleanups.push({
+  untilTestEnds({
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy();
       server.close();
@@ -242,17 +230,16 @@ function answerTo(id: unknown): string {
 describe("a backend that closes its idle connection", () => {
   test("before the next call is written gets it on a fresh connection, once [F12]", async () => {
     const backend = await startTcpCounter((socket, count) => socket.write(answerTo(count)));
-    const connected = await connectHttp(backend.url);
-    cleanups.push(connected);
+    const { connection } = untilTestEnds(await connectHttp(backend.url));
     const first = createRecorder();
-    connected.connection.forward(callOf(1), first);
+    connection.forward(callOf(1), first);
     await first.answered;
     const before = backend.sockets.length;
 
     // Its end is on the way, and the gateway has not read of it when it is asked to send the call.
     for (const socket of backend.sockets) socket.resetAndDestroy();
     const second = createRecorder();
-    connected.connection.forward(callOf(2), second);
+    connection.forward(callOf(2), second);
     await second.answered;
 
     expect(backend.calls()).toBe(2);
@@ -264,14 +251,13 @@ describe("a backend that closes its idle connection", () => {
       if (count === 1) socket.write(answerTo(count));
       else socket.destroy();
     });
-    const connected = await connectHttp(backend.url);
-    cleanups.push(connected);
+    const { connection } = untilTestEnds(await connectHttp(backend.url));
     const first = createRecorder();
-    connected.connection.forward(callOf(1), first);
+    connection.forward(callOf(1), first);
     await first.answered;
 
     const second = createRecorder();
-    connected.connection.forward(callOf(2), second);
+    connection.forward(callOf(2), second);
 
     expect(await second.ended).toMatchObject({
       error: { code: "backend_closed", executionState: "unknown" },

@@ -95,7 +95,7 @@ describe("a change is told", () => {
 
     writeFileSync(path, "new");
 
-    await expect.poll(() => changes.length, { timeout: 5_000 }).toBe(1);
+    await expect.poll(() => changes.length).toBe(1);
   });
 });
 

@@ -8,7 +8,6 @@ import { startHost, type TestHost, type TestHostOptions } from "../testing/host.
 
 type OpenedStream = Pick<RawAnswer, "events" | "destroy">;
 
-const PATIENTLY = { timeout: 10_000 };
 const INITIALIZE =
   '{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2024-11-05"}}';
 const CALL = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x"}}';
@@ -25,7 +24,7 @@ async function startOldHost(options: TestHostOptions): Promise<TestHost> {
 async function openStream({ url }: TestHost): Promise<RawAnswer> {
   const headers = { accept: "text/event-stream" };
   const stream = await startRaw(new URL("/sse", url).href, { headers });
-  await expect.poll(() => stream.events, PATIENTLY).toHaveLength(1);
+  await expect.poll(() => stream.events).toHaveLength(1);
   return stream;
 }
 
@@ -60,7 +59,7 @@ test("a stream with a session stays, and carries comments while it is idle", asy
   const stream = await openStream(host);
   await post(host, stream, INITIALIZE);
 
-  await expect.poll(() => stream.text.split(": keep-alive").length, PATIENTLY).toBeGreaterThan(20);
+  await expect.poll(() => stream.text.split(": keep-alive").length).toBeGreaterThan(20);
 
   expect((await post(host, stream, PING)).status).toBe(202);
   stream.destroy();
@@ -84,7 +83,7 @@ test("one that does not read gets no more notifications, and its requests are re
   const stream = await openUnreadStream(host);
   await post(host, stream, INITIALIZE);
   await post(host, stream, CALL);
-  await expect.poll(() => sinks, PATIENTLY).toHaveLength(1);
+  await expect.poll(() => sinks).toHaveLength(1);
   const big = message(`{"jsonrpc":"2.0","method":"n","params":{"t":"${"x".repeat(200_000)}"}}`);
 
   const statusOfPing = async (): Promise<number> => {
@@ -92,7 +91,7 @@ test("one that does not read gets no more notifications, and its requests are re
     return (await post(host, stream, PING)).status;
   };
 
-  await expect.poll(statusOfPing, { ...PATIENTLY, interval: 1 }).toBe(503);
+  await expect.poll(statusOfPing, { interval: 1 }).toBe(503);
 
   expect(streams[0]?.send(big.bytes)).toBe(false);
   expect(sinks[0]?.event(big)).toBe(false);
@@ -114,6 +113,6 @@ test("a client that leaves cancels its calls and ends its session", async () => 
 
   stream.destroy();
 
-  await expect.poll(() => ended, PATIENTLY).toHaveLength(1);
+  await expect.poll(() => ended).toHaveLength(1);
   expect(cancelled).toEqual(["The client disconnected"]);
 });

@@ -5,14 +5,7 @@ import { startHttpLedger } from "../../support/ledger-backend.ts";
 import { startStdioLedger, type StdioLedger } from "../../support/ledger-stdio.ts";
 import { waitFor } from "../../support/quiescence.ts";
 import { openRawSession } from "../../support/raw-client.ts";
-import {
-  call,
-  callText,
-  clientGreetings,
-  PATIENTLY,
-  startKnobs,
-  type Answer,
-} from "./knob-gateway.ts";
+import { call, callText, clientGreetings, startKnobs, type Answer } from "./knob-gateway.ts";
 
 type BackendEntry = NonNullable<VmcpConfigInput["backends"]>[number];
 
@@ -26,7 +19,7 @@ test("backends[].timeouts.keepalive: has a session that the backend forgot made 
 
   const before = clientGreetings(ledger);
   ledger.forgetSessions();
-  await expect.poll(() => clientGreetings(ledger), PATIENTLY).toBe(before + 1);
+  await expect.poll(() => clientGreetings(ledger)).toBe(before + 1);
   const answer = await call(session, "whoami");
 
   expect(answer.result?.["_meta"]).toEqual({ backend_reinitialized: true });
@@ -41,7 +34,7 @@ test("backends[].timeouts.idle: ends a backend session without calls, and says s
   const session = await openRawSession(gateway.url);
   const tag = (await callText(session, "whoami"))?.split(" ")[1] ?? "";
 
-  await expect.poll(() => ledger.ledger.deletes, PATIENTLY).toContain(tag);
+  await expect.poll(() => ledger.ledger.deletes).toContain(tag);
   const answer = await call(session, "count");
 
   expect(answer.result).toMatchObject({
@@ -137,7 +130,7 @@ async function failuresAfterExits(
   for (let exit = 0; exit < exits; exit += 1) {
     // Each exit follows the restart after the one before.
     // oxlint-disable-next-line no-await-in-loop
-    await expect.poll(async () => (await call(session, "count")).error, PATIENTLY).toBeUndefined();
+    await expect.poll(async () => (await call(session, "count")).error).toBeUndefined();
     // oxlint-disable-next-line no-await-in-loop
     await endProcess(ledger, gateway);
     // oxlint-disable-next-line no-await-in-loop

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { startHttpLedger } from "../../support/ledger-backend.ts";
 import { openRawSession } from "../../support/raw-client.ts";
-import { ask, call, probedStatusOf, startKnobs, PATIENTLY } from "./knob-gateway.ts";
+import { ask, call, probedStatusOf, startKnobs } from "./knob-gateway.ts";
 import { startSilentServer } from "./wire.ts";
 
 // Whatever is not set here is longer than a test may take: without the knob the test would not end.
@@ -46,7 +46,7 @@ test("backends[].timeouts.call: ends a call that is not answered, and tells the 
   const { error } = await call(session, "hang");
 
   expect(error?.data).toMatchObject({ kind: "backend_timeout", backend: "b1" });
-  await expect.poll(() => ledger.ledger.cancellations, PATIENTLY).toHaveLength(1);
+  await expect.poll(() => ledger.ledger.cancellations).toHaveLength(1);
 });
 
 // [spec:lifecycle-18]

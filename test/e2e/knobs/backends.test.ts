@@ -18,7 +18,6 @@ import {
   startHanging,
   startKnobs,
   toolNamesOf,
-  PATIENTLY,
 } from "./knob-gateway.ts";
 import { startTlsFront } from "./wire.ts";
 
@@ -248,5 +247,5 @@ test("backends[].maxConcurrentCalls: lets as many calls through as it says, howe
 
   await Promise.all(Array.from({ length: calls }, async () => startHanging(session, ledger)));
 
-  await expect.poll(() => ledger.ledger.calls.length, PATIENTLY).toBe(calls);
+  await expect.poll(() => ledger.ledger.calls.length).toBe(calls);
 });

@@ -7,7 +7,7 @@ import { startHttpLedger } from "../../support/ledger-backend.ts";
 import { freePort } from "../../support/npm-servers.ts";
 import { openRawSession, postMessage, sendRaw, startRaw } from "../../support/raw-client.ts";
 import { askStateless, resultOf } from "../../support/stateless-client.ts";
-import { callText, INITIALIZE, PATIENTLY, startKnobs, statusOf } from "./knob-gateway.ts";
+import { callText, INITIALIZE, startKnobs, statusOf } from "./knob-gateway.ts";
 
 const UNREACHED = { backends: [{ name: "b1", url: "http://127.0.0.1:1/mcp" }] };
 
@@ -116,7 +116,7 @@ test("server.legacySse: opens /sse to clients that only know HTTP+SSE", async ()
 
   expect(absent.status).toBe(404);
   expect(stream.status).toBe(200);
-  await expect.poll(() => stream.events[0], PATIENTLY).toMatch(/^\/messages\?sessionId=/);
+  await expect.poll(() => stream.events[0]).toMatch(/^\/messages\?sessionId=/);
   stream.destroy();
 });
 

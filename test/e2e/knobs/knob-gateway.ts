@@ -31,7 +31,6 @@ export async function startKnobs(
 }
 
 /** For polls: how long a busy machine may take for what takes no time. */
-export const PATIENTLY = { timeout: 10_000 };
 
 /** What the status page says. */
 export async function statusOf({ url }: Gateway): Promise<JsonObject> {

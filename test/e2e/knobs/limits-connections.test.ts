@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { startHttpLedger } from "../../support/ledger-backend.ts";
 import { openRawSession, startRaw } from "../../support/raw-client.ts";
-import { callText, INITIALIZE, startKnobs, PATIENTLY } from "./knob-gateway.ts";
+import { callText, INITIALIZE, startKnobs } from "./knob-gateway.ts";
 import { holdSocket } from "./wire.ts";
 
 const UNREACHED = { backends: [{ name: "b1", url: "http://127.0.0.1:1/mcp" }] };
@@ -61,7 +61,7 @@ test.for(SILENCES)("%s", async ([_title, bytes, limits, field, received]) => {
   await using patient = await holdSocket(long.url, bytes);
   await using hurried = await holdSocket(short.url, bytes);
 
-  await expect.poll(() => hurried.isClosed, PATIENTLY).toBe(true);
+  await expect.poll(() => hurried.isClosed).toBe(true);
 
   expect(hurried.received).toMatch(received);
   expect(patient.isClosed).toBe(false);
@@ -88,10 +88,10 @@ test("limits.idleTimeout: does not end a stream on which nothing has happened ye
   const stream = await session.openStream();
 
   await callText(session, "slow", { ms: 1_000 });
-  await expect.poll(() => ledger.openStreams, PATIENTLY).toBe(1);
+  await expect.poll(() => ledger.openStreams).toBe(1);
   ledger.notify("notifications/message", { level: "info", data: "late" });
 
-  await expect.poll(() => stream.events, PATIENTLY).toHaveLength(1);
+  await expect.poll(() => stream.events).toHaveLength(1);
   stream.destroy();
 });
 

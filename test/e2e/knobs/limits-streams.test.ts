@@ -2,7 +2,7 @@ import { expect, onTestFinished, test } from "vitest";
 import type { Gateway } from "../../support/gateway.ts";
 import { startHttpLedger, type HttpLedger } from "../../support/ledger-backend.ts";
 import { openRawSession, type RawSession } from "../../support/raw-client.ts";
-import { startKnobs, PATIENTLY } from "./knob-gateway.ts";
+import { startKnobs } from "./knob-gateway.ts";
 import { holdSocket, type HeldSocket } from "./wire.ts";
 
 /** Together far more than the buffers of the system take for a reader that does not read. */
@@ -23,7 +23,7 @@ async function stallStream(gateway: Gateway, ledger: HttpLedger): Promise<Stalle
   const bytes = getRequest(gateway.url, session);
   const socket = await holdSocket(gateway.url, bytes, { isReading: false });
   onTestFinished(async () => socket[Symbol.asyncDispose]());
-  await expect.poll(() => ledger.openStreams, PATIENTLY).toBe(1);
+  await expect.poll(() => ledger.openStreams).toBe(1);
   for (let sent = 0; sent < MESSAGES; sent += 1) log(ledger, "m".repeat(MESSAGE_BYTES));
   await gatewayHasRead(ledger);
   return { session, socket };
@@ -58,7 +58,7 @@ async function delivered(streamBufferBytes: string): Promise<number> {
 
   stalled.read();
   log(ledger, "the last one");
-  await expect.poll(() => stalled.received.includes("the last one"), PATIENTLY).toBe(true);
+  await expect.poll(() => stalled.received.includes("the last one")).toBe(true);
 
   return stalled.received.split('"notifications/message"').length - 2;
 }
@@ -90,7 +90,7 @@ test("limits.idleTimeout: ends the stream of a client that takes nothing", async
   const patient = await stallStream(long, other);
   const hurried = await stallStream(short, ledger);
 
-  await expect.poll(async () => statusOfAnother(hurried), PATIENTLY).toBe(200);
+  await expect.poll(async () => statusOfAnother(hurried)).toBe(200);
 
   expect(await statusOfAnother(patient)).toBe(409);
 });

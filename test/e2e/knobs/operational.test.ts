@@ -10,7 +10,6 @@ import {
   probedStatusOf,
   startHanging,
   startKnobs,
-  PATIENTLY,
 } from "./knob-gateway.ts";
 
 function pingsOf({ ledger }: LedgerBackend): number {
@@ -26,9 +25,7 @@ test("operational.logLevel: decides what the command writes to standard error", 
     const operational = { sessionManagementV2: true, logLevel };
     await using process = await startVmcp({ config: { ...UNREACHED, operational } });
     // The command says that it is ready after the first probe, whose failure is a warning.
-    await expect
-      .poll(async () => fetch(`${process.origin}/readyz`), PATIENTLY)
-      .toMatchObject({ status: 200 });
+    await expect.poll(async () => fetch(`${process.origin}/readyz`)).toMatchObject({ status: 200 });
     const { stderr } = await process.stop();
     written.push(stderr.includes("backend is not healthy"));
   }
@@ -79,7 +76,7 @@ test("operational.failureHandling.healthCheckInterval: is how often a backend is
   await using usual = await startKnobs({ backends: [{ name: "b1", url: seldom.url }] });
   await Promise.all([quick.vmcp.probed(), usual.vmcp.probed()]);
 
-  await expect.poll(() => pingsOf(often), PATIENTLY).toBeGreaterThan(3);
+  await expect.poll(() => pingsOf(often)).toBeGreaterThan(3);
 
   expect(pingsOf(seldom)).toBe(0);
 });
@@ -98,9 +95,7 @@ test.for([
     const before = await probedStatusOf(gateway);
 
     ledger.change({ refuseWithStatus: 500 });
-    await expect
-      .poll(async () => (await backendStatusOf(gateway)).state, PATIENTLY)
-      .not.toBe("healthy");
+    await expect.poll(async () => (await backendStatusOf(gateway)).state).not.toBe("healthy");
 
     expect(before.state).toBe("healthy");
     expect((await backendStatusOf(gateway)).state).toBe(state);
@@ -119,9 +114,7 @@ test("operational.failureHandling.healthCheckTimeout: gives up a probe that is n
   await Promise.all([quick.vmcp.probed(), patient.vmcp.probed()]);
 
   ledger.change({ ping: "hang" });
-  await expect
-    .poll(async () => (await backendStatusOf(quick)).state, PATIENTLY)
-    .not.toBe("healthy");
+  await expect.poll(async () => (await backendStatusOf(quick)).state).not.toBe("healthy");
 
   expect((await backendStatusOf(quick)).reason).toContain("within 50 ms");
   expect((await backendStatusOf(patient)).state).toBe("healthy");

@@ -3,14 +3,7 @@ import { startHttpLedger, type HttpLedger } from "../../support/ledger-backend.t
 import { waitFor } from "../../support/quiescence.ts";
 import { openRawSession, postMessage, sendRaw } from "../../support/raw-client.ts";
 import { startVmcp } from "../../support/vmcp-process.ts";
-import {
-  clientGreetings,
-  INITIALIZE,
-  startHanging,
-  startKnobs,
-  statusOf,
-  PATIENTLY,
-} from "./knob-gateway.ts";
+import { clientGreetings, INITIALIZE, startHanging, startKnobs, statusOf } from "./knob-gateway.ts";
 
 const PING = { jsonrpc: "2.0", id: "ping", method: "ping" };
 
@@ -28,7 +21,7 @@ test("operational.sessions.idleTtl: ends a session that nobody uses, and no othe
 
   expect((await left.post(PING)).status).toBe(404);
   expect((await used.post(PING)).status).toBe(200);
-  await expect.poll(() => ledger.openSessions, PATIENTLY).toBe(1);
+  await expect.poll(() => ledger.openSessions).toBe(1);
   stream.destroy();
 });
 
@@ -74,9 +67,7 @@ test("operational.sessions.evictIdleAfter: makes room for a new session where on
   await using loose = await start("20ms");
   const [kept, evicted] = [await openRawSession(strict.url), await openRawSession(loose.url)];
 
-  await expect
-    .poll(async () => (await postMessage(loose.url, INITIALIZE)).status, PATIENTLY)
-    .toBe(200);
+  await expect.poll(async () => (await postMessage(loose.url, INITIALIZE)).status).toBe(200);
 
   expect((await evicted.post(PING)).status).toBe(404);
   expect((await postMessage(strict.url, INITIALIZE)).status).toBe(503);
@@ -119,9 +110,7 @@ test("operational.sessions.shutdownGrace: is how long SIGTERM leaves everything 
   const { code } = await hasty.stop("SIGTERM");
 
   expect(code).toBe(0);
-  await expect
-    .poll(async () => (await sendRaw(`${patient.origin}/readyz`)).status, PATIENTLY)
-    .toBe(503);
+  await expect.poll(async () => (await sendRaw(`${patient.origin}/readyz`)).status).toBe(503);
   expect((await postMessage(patient.url, INITIALIZE)).status).toBe(200);
 });
 
@@ -163,7 +152,7 @@ test("operational.sessions.startDeadline: is how long initialize waits for a bac
   await using patient = await start("10m");
   let isWaiting = true;
   const late = postMessage(patient.url, INITIALIZE).finally(() => (isWaiting = false));
-  await expect.poll(() => clientGreetings(hanging), PATIENTLY).toBe(1);
+  await expect.poll(() => clientGreetings(hanging)).toBe(1);
 
   const early = await postMessage(quick.url, INITIALIZE);
 
@@ -191,7 +180,7 @@ test("operational.sessions.drainDeadline: is how long a session that ends waits 
   const early = await hurried.delete();
 
   expect(early.status).toBe(200);
-  await expect.poll(() => ledger.ledger.cancellations, PATIENTLY).toHaveLength(1);
+  await expect.poll(() => ledger.ledger.cancellations).toHaveLength(1);
   expect(isWaiting).toBe(true);
   ledger.forgetSessions();
   ledger.cutStreams();
@@ -221,7 +210,7 @@ test("operational.sessions.maxBackendStartConcurrency: is how many backends a se
   await openRawSession(narrow.url);
   await openRawSession(wide.url);
 
-  await expect.poll(() => clientGreetings(other), PATIENTLY).toBe(3);
+  await expect.poll(() => clientGreetings(other)).toBe(3);
   expect(clientGreetings(one)).toBe(1);
 });
 
@@ -239,7 +228,7 @@ test("operational.sessions.maxGlobalBackendStartConcurrency: is how many backend
 
   for (const { url } of [narrow, narrow, wide, wide]) await openRawSession(url);
 
-  await expect.poll(() => clientGreetings(other), PATIENTLY).toBe(2);
+  await expect.poll(() => clientGreetings(other)).toBe(2);
   expect(clientGreetings(one)).toBe(1);
   expect(await statusOf(narrow)).toMatchObject({ sessions: 2 });
 });

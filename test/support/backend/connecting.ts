@@ -1,3 +1,4 @@
+import { onTestFinished } from "vitest";
 import { createBackendConnector } from "../../../src/backend/connector.ts";
 import type { BackendOptions } from "../../../src/backend/options.ts";
 import type {
@@ -13,6 +14,7 @@ import { mintSessionId, parseBackendName } from "../../../src/domain/ids.ts";
 import { SILENT_LOGGER } from "../../../src/domain/logger.ts";
 import type { BackendMessage, OutboundRequest } from "../../../src/mcp/exchange.ts";
 import type { RequestId } from "../../../src/mcp/json-rpc.ts";
+import { startHttpBackend, type HttpBackend, type HttpScript } from "./http-backend.ts";
 
 export const BACKEND = parseBackendName("b1");
 
@@ -86,6 +88,24 @@ export async function connectHttp(
     await http[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** Connects to a backend of that script; both end with the test. */
+export async function connectTo(
+  script: HttpScript,
+  options: Partial<BackendOptions> = {},
+): Promise<Connected & { readonly backend: HttpBackend }> {
+  const backend = untilTestEnds(await startHttpBackend(script));
+  const connected = untilTestEnds(await connectHttp(backend.url, options));
+  return { ...connected, backend };
+}
+
+/** Has something disposed of when the test ends, before what was handed over earlier. */
+export function untilTestEnds<Disposable extends AsyncDisposable>(
+  disposable: Disposable,
+): Disposable {
+  onTestFinished(async () => disposable[Symbol.asyncDispose]());
+  return disposable;
 }
 
 export async function connectStdio(
