@@ -58,7 +58,8 @@ export function compileConfig(input: RawObject, options: CompileOptions): Compil
   const overridden = withOverrides(input, options.overrides);
   const expanded = expandReferences(overridden, options.references);
   const raw = objectOf(expanded.value);
-  const parsed = configSchema.safeParse(raw);
+  // Parsers made to measure pay for themselves only where one schema reads many values.
+  const parsed = configSchema.safeParse(raw, { jitless: true });
   const findings = withoutEchoes(expanded, [
     ...describeIssues(parsed.error?.issues ?? [], raw, expanded.secretPaths),
     ...findUnsupported(raw),

@@ -237,9 +237,7 @@ describe("credentials of one backend", () => {
 
     const { changes } = await gateway.vmcp.reload(withScope("more"));
     // What was known under the old strategy is forgotten: the backend joins again under the new one.
-    await expect
-      .poll(() => session.tools.some(({ name }) => name === "b1_echo"), { timeout: 10_000 })
-      .toBe(true);
+    await expect.poll(() => session.tools.some(({ name }) => name === "b1_echo")).toBe(true);
     await session.callTool("b1_echo", {});
     await session.callTool("b2_echo", {});
 

@@ -105,9 +105,7 @@ test("no credential comes out of anything but the requests that it is for [I9]",
     const waiting = session.backends().find(({ name }) => name === "signin")?.failure?.message;
     const link = /http:\S+$/.exec(waiting ?? "")?.[0] ?? `no link: ${String(waiting)}`;
     const page = await browse(link);
-    await expect
-      .poll(() => vmcp.health().every(({ state }) => state === "healthy"), { timeout: 10_000 })
-      .toBe(true);
+    await expect.poll(() => vmcp.health().every(({ state }) => state === "healthy")).toBe(true);
     const call = async (): Promise<readonly unknown[]> =>
       Promise.all(
         names.map(async (name) => session.callTool(`${name}_echo`, {}).catch(toJsonRpcError)),

@@ -35,7 +35,7 @@ export function schemaNodeAt(path: ConfigPath): SchemaNode | undefined {
 }
 
 /** The schema of one key or item of a value that has this schema. */
-export function childNode(node: SchemaNode, segment: string | number): SchemaNode | undefined {
+function childNode(node: SchemaNode, segment: string | number): SchemaNode | undefined {
   if (typeof segment === "number") return node.items;
   if (node.properties !== undefined && Object.hasOwn(node.properties, segment)) {
     return node.properties[segment];
