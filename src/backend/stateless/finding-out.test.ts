@@ -402,7 +402,7 @@ describe("a program", () => {
           say({ id, result: { protocolVersion: "2025-11-25", capabilities: {}, serverInfo: { name: "s", version: "1" } } });
         } else if (id !== undefined) say({ id, result: {} });
       });`;
-    const timeouts = { startMs: 2_000 };
+    const timeouts = { startMs: 4_000 };
 
     const revisions = await lookAndConnect(connectorOf({ ...run(["-e", script]), timeouts }));
 
@@ -425,7 +425,7 @@ describe("a program", () => {
           }
         });`;
 
-      const connector = connectorOf({ ...run(["-e", script]), timeouts: { startMs: 2_000 } });
+      const connector = connectorOf({ ...run(["-e", script]), timeouts: { startMs: 4_000 } });
 
       expect(await lookAndConnect(connector)).toEqual(["2025-11-25", "2025-11-25"]);
     },

@@ -295,7 +295,7 @@ test("the clock stands still while the backend waits for the client", async () =
   const held = holding();
   const { connection } = await connectTo(
     { on: { "tools/call": held.reply } },
-    { timeouts: { callMs: 300, clientAnswerMs: 60_000 } },
+    { timeouts: { callMs: 1_000, clientAnswerMs: 60_000 } },
   );
   const recorder = createRecorder();
   connection.forward(callOf(1), recorder);
@@ -304,7 +304,7 @@ test("the clock stands still while the backend waits for the client", async () =
   sendEvent(response, asked);
   await expect.poll(() => recorder.events.length).toBe(1);
 
-  const longerThanTheCall = callOf(2, "echo", { timeoutMs: 700 });
+  const longerThanTheCall = callOf(2, "echo", { timeoutMs: 1_500 });
   const other = createRecorder();
   connection.forward(longerThanTheCall, other);
   const otherResponse = await held.opened();

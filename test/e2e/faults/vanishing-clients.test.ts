@@ -78,7 +78,7 @@ describe("clients", () => {
       const session = await openRawSession(gateway.url);
       const bystander = await openRawSession(gateway.url);
       const { calls, cancellations } = backend.backend.ledger;
-      const args = { ms: 300, stubborn: true };
+      const args = { ms: 1_500, stubborn: true };
       const cancelled = session.post(toolCall("same", "slow", args));
       const undisturbed = bystander.post(toolCall("same", "slow", args));
       await waitFor(() => calls.length === 2);

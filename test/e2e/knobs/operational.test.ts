@@ -37,7 +37,7 @@ test("operational.timeouts.default: ends calls at every backend that names no ti
   await using ledger = await startHttpLedger();
   await using gateway = await startKnobs({
     backends: [{ name: "b1", url: ledger.url }],
-    operational: { timeouts: { default: "100ms" } },
+    operational: { timeouts: { default: "500ms" } },
   });
   const session = await openRawSession(gateway.url);
 
