@@ -118,7 +118,7 @@ test("one backend is a whole configuration; everything else has a default", () =
       headersTimeoutMs: 10_000,
       bodyTimeoutMs: 30_000,
       idleTimeoutMs: 75_000,
-      keepAliveTimeoutMs: 5000,
+      keepAliveTimeoutMs: 65_000,
       maxConnections: undefined,
       failedRequestsPerMinute: 3000,
       callsPerProcess: 256,

@@ -20,7 +20,11 @@ export const limitsSchema = z
     headersTimeout: durationField().prefault("10s").describe("To receive a request's headers."),
     bodyTimeout: durationField().prefault("30s").describe("To receive a request's body."),
     idleTimeout: durationField().prefault("75s").describe("A connection without any traffic."),
-    keepAliveTimeout: durationField().prefault("5s").describe("Between two requests."),
+    keepAliveTimeout: durationField()
+      .prefault("65s")
+      .describe(
+        "Between two requests. Longer than the 60 s for which balancers commonly keep a connection, so that no request meets one that closes.",
+      ),
     maxConnections: countField(1)
       .optional()
       .describe("Client connections; default by the number of files the process may open."),

@@ -1,3 +1,4 @@
+import { expect } from "vitest";
 import { createVmcp } from "../../../src/app/create-vmcp.ts";
 import type { VmcpConfigInput } from "../../../src/config/load-config.ts";
 import type { JsonObject } from "../../../src/domain/json.ts";
@@ -49,6 +50,8 @@ export interface BackendStatus {
 /** What the status page says of the first backend, once every backend was probed. */
 export async function probedStatusOf(gateway: Gateway): Promise<BackendStatus> {
   await gateway.vmcp.probed();
+  // A probe that failed while this process stalled proves nothing and is repeated.
+  await expect.poll(async () => (await backendStatusOf(gateway)).state).not.toBe("unknown");
   return backendStatusOf(gateway);
 }
 
