@@ -1,10 +1,5 @@
 import { configDefaults, defineConfig } from "vitest/config";
-
-/**
- * Shared machines stall now and then, and a wait runs out: a fault fails twice, a stall does not. A property that failed
- * has shown a counterexample, and the next run looks elsewhere: it stands.
- */
-const RETRY = process.env["CI"] === "true" ? { count: 1, condition: /^(?!Property failed)/ } : 0;
+import { RETRY } from "./test/support/retry.ts";
 
 export default defineConfig({
   test: {
