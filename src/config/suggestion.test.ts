@@ -9,11 +9,14 @@ test.for([
   ["backend", "backends"],
   ["arg", "args"],
   ["Url", "url"],
+  ["ulr", "url"],
+  ["evn", "env"],
+  ["backedns", "backends"],
 ] as const)("%s is taken for a slip of %s", ([word, meant]) => {
   expect(didYouMean(word, KNOWN)).toBe(`did you mean "${meant}"?`);
 });
 
-test.for(["zzz", "completelyDifferent", "x".repeat(10_000)])(
+test.for(["zzz", "ab", "completelyDifferent", "x".repeat(10_000)])(
   "%s is no slip of anything",
   (word) => {
     expect(didYouMean(word, KNOWN)).toBeUndefined();

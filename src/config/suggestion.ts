@@ -15,7 +15,7 @@ export function closestOf(word: string, known: Iterable<string>): string | undef
   for (const name of known) {
     const distance = editDistance(folded, fold(name));
     const allowed =
-      Math.floor(Math.max(folded.length, name.length) / 4) + (name.length > 3 ? 1 : 0);
+      Math.floor(Math.max(folded.length, name.length) / 4) + (name.length > 2 ? 1 : 0);
     if (distance <= allowed && (best === undefined || distance < best.distance)) {
       best = { name, distance };
     }
@@ -27,15 +27,20 @@ function fold(word: string): string {
   return word.toLowerCase().replaceAll(/[_-]/g, "");
 }
 
+/** How many letters have to be put in, left out, replaced or swapped with their neighbour. */
 function editDistance(left: string, right: string): number {
-  let row = Array.from({ length: right.length + 1 }, (_unused, index) => index);
+  let beforeLast: readonly number[] = [];
+  let last = Array.from({ length: right.length + 1 }, (_unused, index) => index);
   for (let i = 1; i <= left.length; i += 1) {
-    const next = [i];
+    const row = [i];
     for (let j = 1; j <= right.length; j += 1) {
-      const substitution = (row[j - 1] ?? 0) + (left[i - 1] === right[j - 1] ? 0 : 1);
-      next.push(Math.min(substitution, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+      const substitution = (last[j - 1] ?? 0) + (left[i - 1] === right[j - 1] ? 0 : 1);
+      const isSwap = left[i - 1] === right[j - 2] && left[i - 2] === right[j - 1];
+      const swap = isSwap ? (beforeLast[j - 2] ?? 0) + 1 : Infinity;
+      row.push(Math.min(substitution, swap, (last[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1));
     }
-    row = next;
+    beforeLast = last;
+    last = row;
   }
-  return row.at(-1) ?? 0;
+  return last.at(-1) ?? 0;
 }
