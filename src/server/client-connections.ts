@@ -24,6 +24,15 @@ interface LastExchange {
   response: ServerResponse;
 }
 
+/** The part of all places that connections at rest have to leave to those that come. */
+const SPARE_SHARE = 1 / 16;
+
+/** Who has rested for less than this will soon be back, and keeps its connection whoever else comes. */
+const SPARED_REST_MS = 5_000;
+
+/** How many connections are looked at for one that comes, so that a flood of them costs little. */
+const MAX_LOOKS = 32;
+
 /** How long closing waits for clients to read what was written to them. */
 const FLUSH_MS = 1_000;
 
@@ -36,16 +45,32 @@ export class ClientConnections {
   readonly #last = new WeakMap<Duplex, LastExchange>();
   readonly #broken = new WeakSet<Duplex>();
   readonly #open = new Set<Socket>();
+  readonly #roomyCount: number;
+  readonly #mayClose: (socket: Socket) => boolean;
+  /** Where the search for one at rest goes on. */
+  #search: Iterator<Socket> | undefined;
+  /** What had been asked last when a connection was first seen at rest, and when that was. */
+  readonly #rests = new WeakMap<
+    Socket,
+    { readonly after: IncomingMessage; readonly atMs: number }
+  >();
+
+  /** `mayClose` tells which connections may be closed to keep below `maxConnections`. */
+  constructor(maxConnections: number, mayClose: (socket: Socket) => boolean) {
+    this.#roomyCount = maxConnections - Math.floor(maxConnections * SPARE_SHARE);
+    this.#mayClose = mayClose;
+  }
 
   /** Connections that are open now. */
   get count(): number {
     return this.#open.size;
   }
 
-  /** Notes a connection until it closes. */
+  /** Notes a connection until it closes. Where places get short, one that has long been at rest is closed. */
   opened(socket: Socket): void {
     this.#open.add(socket);
     socket.on("close", () => this.#open.delete(socket));
+    if (this.#open.size > this.#roomyCount) this.#makeRoom();
   }
 
   /** Notes a request at the moment its head is complete. */
@@ -110,6 +135,33 @@ export class ClientConnections {
       if (!(await settledWithin(closed, FLUSH_MS))) socket.destroy();
     });
     await Promise.allSettled(closing);
+  }
+
+  /** To be called for one that came and found no place, so that the next one does. */
+  turnedAway(): void {
+    this.#makeRoom();
+  }
+
+  #makeRoom(): void {
+    for (let looks = 0; looks < MAX_LOOKS; looks += 1) {
+      this.#search ??= this.#open.values();
+      const { value: socket, done } = this.#search.next();
+      if (done === true) this.#search = undefined;
+      else if (this.#hasRestedLong(socket) && this.#mayClose(socket)) {
+        socket.destroySoon();
+        return;
+      }
+    }
+  }
+
+  /** Told by two looks with nothing asked between them, so that requests need not note the time. */
+  #hasRestedLong(socket: Socket): boolean {
+    const last = this.#last.get(socket);
+    if (last === undefined || !last.request.complete || !isAnswered(last)) return false;
+    const rest = this.#rests.get(socket);
+    if (rest?.after === last.request) return performance.now() - rest.atMs >= SPARED_REST_MS;
+    this.#rests.set(socket, { after: last.request, atMs: performance.now() });
+    return false;
   }
 
   /** Tunnels are none of our business. */

@@ -10,6 +10,7 @@ import type { ServerInfo } from "../gateway/initialize.ts";
 import type { MessageLimits } from "../mcp/inbound-message.ts";
 import { NO_AUTHENTICATION, type Authenticator } from "./authenticator.ts";
 import { ClientConnections } from "./client-connections.ts";
+import { answeredCrossOrigin } from "./cross-origin.ts";
 import type { MemoryPressure } from "./memory-pressure.ts";
 import { FailureLimiter } from "./failure-limiter.ts";
 import { readRequestId } from "./request-id.ts";
@@ -130,7 +131,7 @@ export class HttpHost implements AsyncDisposable {
   readonly #routes: ReadonlyMap<string, ReadonlyMap<string, Handler>>;
   /** Served without asking who asks. */
   readonly #openRoutes: ReadonlyMap<string, ReadonlyMap<string, Handler>>;
-  readonly #connections = new ClientConnections();
+  readonly #connections: ClientConnections;
   readonly #streams: OpenStreams;
   readonly #eventLogs: EventLogs;
   readonly #stateless: StatelessEdge;
@@ -140,6 +141,9 @@ export class HttpHost implements AsyncDisposable {
 
   constructor(options: HttpHostOptions) {
     this.#options = options;
+    this.#connections = new ClientConnections(options.limits.maxConnections, (socket) =>
+      options.seat === undefined ? true : this.#adopted.has(socket),
+    );
     this.#guard = new RequestGuard(options);
     this.#authenticator = options.authenticator ?? NO_AUTHENTICATION;
     const { failedRequestsPerMinute } = options;
@@ -232,6 +236,7 @@ export class HttpHost implements AsyncDisposable {
     server.closeIdleConnections = () => this.#connections.closeWhenAnswered();
     server.timeout = limits.idleTimeoutMs ?? IDLE_TIMEOUT_MS;
     server.on("connection", (socket: Socket) => this.#connections.opened(socket));
+    server.on("drop", () => this.#connections.turnedAway());
     server.on("timeout", (socket: Socket) => this.#connections.idled(socket));
     // The go-ahead is given when the body is wanted, and its announced size is known to be fine.
     server.on("checkContinue", (request: IncomingMessage, response: ServerResponse) => {
@@ -309,7 +314,7 @@ export class HttpHost implements AsyncDisposable {
       const owner = this.#foreignOwnerOf(request);
       this.#guard.check(request);
       if (pressure !== "none") this.#shed(request);
-      if (this.#answeredCors(request, response)) return;
+      if (answeredCrossOrigin(request, response, this.#guard)) return;
       const path = pathOf(request);
       const serve = this.#handlerOf(path, request, response);
       const identity = this.#isOpen(path)
@@ -348,6 +353,7 @@ export class HttpHost implements AsyncDisposable {
   /** Takes over a connection of a client that somebody else accepted. */
   #adopt(socket: Socket): void {
     if (this.#connections.count >= this.#options.limits.maxConnections) {
+      this.#connections.turnedAway();
       socket.destroy();
       return;
     }
@@ -449,25 +455,6 @@ export class HttpHost implements AsyncDisposable {
     if (this.#openRoutes.has(path)) return true;
     return path.startsWith(WELL_KNOWN) && this.#guardedAt(path) === undefined;
   }
-
-  /** Cross-origin headers go to listed origins only; true if the request was a preflight and is answered. */
-  #answeredCors({ headers, method }: IncomingMessage, response: ServerResponse): boolean {
-    const { origin } = headers;
-    if (origin === undefined || !this.#guard.isListedOrigin(origin)) return false;
-    response.setHeader("access-control-allow-origin", origin);
-    response.setHeader("access-control-expose-headers", "mcp-session-id, www-authenticate");
-    response.setHeader("vary", "origin");
-    if (method !== "OPTIONS" || headers["access-control-request-method"] === undefined)
-      return false;
-    response
-      .writeHead(204, {
-        "access-control-allow-methods": "GET, POST, DELETE",
-        "access-control-allow-headers": allowedHeaders(headers["access-control-request-headers"]),
-        "access-control-max-age": "600",
-      })
-      .end();
-    return true;
-  }
 }
 
 /** Never parsed as a URL: "//host/mcp" and "http://host/mcp" are paths that do not exist here. */
@@ -482,17 +469,3 @@ function unknownExpectation(): VmcpError {
     "The only expectation that can be met is 100-continue",
   );
 }
-
-const ALLOWED_HEADERS =
-  "content-type, accept, authorization, x-api-key, mcp-session-id, mcp-protocol-version, last-event-id, mcp-method, mcp-name, mcp-session-name";
-
-/** Tools name the headers that repeat their arguments, so that these are allowed as they are asked for. */
-function allowedHeaders(asked = ""): string {
-  const mirrored = asked
-    .split(",")
-    .map((name) => name.trim())
-    .filter((name) => MIRRORED_HEADER.test(name));
-  return [ALLOWED_HEADERS, ...mirrored].join(", ");
-}
-
-const MIRRORED_HEADER = /^mcp-param-[!#$%&'*+.^_`|~0-9a-z-]+$/i;

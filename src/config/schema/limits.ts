@@ -27,7 +27,9 @@ export const limitsSchema = z
       ),
     maxConnections: countField(1)
       .optional()
-      .describe("Client connections; default by the number of files the process may open."),
+      .describe(
+        "Client connections; default by the number of files the process may open. The last sixteenth is for new ones: connections at rest for 5 s are closed for them.",
+      ),
     failedRequestsPerMinute: countField(1)
       .default(3000)
       .describe(

@@ -1,8 +1,9 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { startHttpLedger } from "../../support/ledger-backend.ts";
 import { openRawSession, startRaw } from "../../support/raw-client.ts";
 import { callText, INITIALIZE, startKnobs } from "./knob-gateway.ts";
-import { holdSocket } from "./wire.ts";
+import { holdSocket, type HeldSocket } from "./wire.ts";
 
 const UNREACHED = { backends: [{ name: "b1", url: "http://127.0.0.1:1/mcp" }] };
 
@@ -108,3 +109,55 @@ test("limits.maxConnections: closes one connection more at once", async () => {
   expect(answered.status).toBe(200);
   expect([held.isClosed, alsoHeld.isClosed]).toEqual([false, false]);
 });
+
+test("limits.maxConnections: clients that come get the places of connections long at rest, and of no others", async () => {
+  const timeouts = { headersTimeout: "10m", idleTimeout: "10m", keepAliveTimeout: "10m" };
+  await using ledger = await startHttpLedger();
+  await using gateway = await startKnobs({
+    backends: [{ name: "b1", url: ledger.url }],
+    limits: { maxConnections: 32, ...timeouts },
+  });
+  const session = await openRawSession(gateway.url);
+  const stream = await session.openStream();
+  await using unasked = await holdSocket(gateway.url);
+  await using busy = await holdSocket(gateway.url);
+  using _asking = repeating(() => busy.write(HEALTH_REQUEST));
+
+  await using resting = await holdInTurn(gateway.url, 40);
+  await delay(5_500);
+  await using coming = await holdInTurn(gateway.url, 10);
+
+  expect(resting.answered()).toBeLessThan(32);
+  // The first of them finds no place yet.
+  expect(coming.answered()).toBeGreaterThanOrEqual(9);
+  expect([unasked.isClosed, busy.isClosed]).toEqual([false, false]);
+  ledger.notify("notifications/message", { level: "info", data: "still here" });
+  await expect.poll(() => stream.events).toHaveLength(1);
+  stream.destroy();
+});
+
+/** Connections of clients that ask once, one after the other, and stay. */
+async function holdInTurn(
+  url: string,
+  count: number,
+): Promise<AsyncDisposable & { readonly answered: () => number }> {
+  const held: HeldSocket[] = [];
+  for (let index = 0; index < count; index += 1) {
+    // oxlint-disable-next-line no-await-in-loop
+    const next = await holdSocket(url, HEALTH_REQUEST);
+    held.push(next);
+    // oxlint-disable-next-line no-await-in-loop
+    await expect.poll(() => next.isClosed || next.received !== "", { interval: 1 }).toBe(true);
+  }
+  return {
+    answered: () => held.filter(({ received }) => received !== "").length,
+    [Symbol.asyncDispose]: async () => {
+      await Promise.all(held.map(async (each) => each[Symbol.asyncDispose]()));
+    },
+  };
+}
+
+function repeating(act: () => void): Disposable {
+  const timer = setInterval(act, 200);
+  return { [Symbol.dispose]: () => clearInterval(timer) };
+}

@@ -9,6 +9,7 @@ export interface HeldSocket extends AsyncDisposable {
   readonly isClosed: boolean;
   /** Starts to take what comes, where it did not from the beginning. */
   read(): void;
+  write(bytes: string): void;
 }
 
 /** Connects to the server behind `url`, writes the bytes and keeps the connection open. */
@@ -36,6 +37,7 @@ export async function holdSocket(
       return isClosed;
     },
     read: () => void socket.resume(),
+    write: (more) => void socket.write(more),
     [Symbol.asyncDispose]: async () => {
       socket.destroy();
     },
