@@ -110,31 +110,35 @@ test("limits.maxConnections: closes one connection more at once", async () => {
   expect([held.isClosed, alsoHeld.isClosed]).toEqual([false, false]);
 });
 
-test("limits.maxConnections: clients that come get the places of connections long at rest, and of no others", async () => {
-  const timeouts = { headersTimeout: "10m", idleTimeout: "10m", keepAliveTimeout: "10m" };
-  await using ledger = await startHttpLedger();
-  await using gateway = await startKnobs({
-    backends: [{ name: "b1", url: ledger.url }],
-    limits: { maxConnections: 32, ...timeouts },
-  });
-  const session = await openRawSession(gateway.url);
-  const stream = await session.openStream();
-  await using unasked = await holdSocket(gateway.url);
-  await using busy = await holdSocket(gateway.url);
-  using _asking = repeating(() => busy.write(HEALTH_REQUEST));
+test(
+  "limits.maxConnections: clients that come get the places of connections long at rest, and of no others",
+  { timeout: 60_000 },
+  async () => {
+    const timeouts = { headersTimeout: "10m", idleTimeout: "10m", keepAliveTimeout: "10m" };
+    await using ledger = await startHttpLedger();
+    await using gateway = await startKnobs({
+      backends: [{ name: "b1", url: ledger.url }],
+      limits: { maxConnections: 32, ...timeouts },
+    });
+    const session = await openRawSession(gateway.url);
+    const stream = await session.openStream();
+    await using unasked = await holdSocket(gateway.url);
+    await using busy = await holdSocket(gateway.url);
+    using _asking = repeating(() => busy.write(HEALTH_REQUEST));
 
-  await using resting = await holdInTurn(gateway.url, 40);
-  await delay(5_500);
-  await using coming = await holdInTurn(gateway.url, 10);
+    await using resting = await holdInTurn(gateway.url, 40);
+    await delay(5_500);
+    await using coming = await holdInTurn(gateway.url, 10);
 
-  expect(resting.answered()).toBeLessThan(32);
-  // The first of them finds no place yet.
-  expect(coming.answered()).toBeGreaterThanOrEqual(9);
-  expect([unasked.isClosed, busy.isClosed]).toEqual([false, false]);
-  ledger.notify("notifications/message", { level: "info", data: "still here" });
-  await expect.poll(() => stream.events).toHaveLength(1);
-  stream.destroy();
-});
+    expect(resting.answered()).toBeLessThan(32);
+    // The first of them finds no place yet.
+    expect(coming.answered()).toBeGreaterThanOrEqual(9);
+    expect([unasked.isClosed, busy.isClosed]).toEqual([false, false]);
+    ledger.notify("notifications/message", { level: "info", data: "still here" });
+    await expect.poll(() => stream.events).toHaveLength(1);
+    stream.destroy();
+  },
+);
 
 /** Connections of clients that ask once, one after the other, and stay. */
 async function holdInTurn(
