@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { digestsOf, hasLiterals, LITERAL } from "./comparable.ts";
 import { compareConfigs } from "./reload-plan.ts";
-import { schemaNodeAt } from "./schema/json-schema.ts";
+import { typeAt } from "./schema/schema-type.ts";
 import { parse } from "./testing/parse.ts";
 import type { ComparableConfig } from "./vmcp-config.ts";
 
@@ -69,7 +69,7 @@ describe("what is compared across processes", () => {
       ),
     ];
 
-    expect(paths.filter((path) => schemaNodeAt(path) === undefined)).toEqual([]);
+    expect(paths.filter((path) => typeAt(path) === undefined)).toEqual([]);
   });
 
   test("says whether something in it cannot be compared", () => {

@@ -70,7 +70,7 @@ export class ClientConnections {
   opened(socket: Socket): void {
     this.#open.add(socket);
     socket.on("close", () => this.#open.delete(socket));
-    if (this.#open.size > this.#roomyCount) this.#makeRoom();
+    if (this.#open.size > this.#roomyCount) this.makeRoom();
   }
 
   /** Notes a request at the moment its head is complete. */
@@ -137,12 +137,8 @@ export class ClientConnections {
     await Promise.allSettled(closing);
   }
 
-  /** To be called for one that came and found no place, so that the next one does. */
-  turnedAway(): void {
-    this.#makeRoom();
-  }
-
-  #makeRoom(): void {
+  /** Closes one connection that has long been at rest, so that the next one that comes finds a place. */
+  makeRoom(): void {
     for (let looks = 0; looks < MAX_LOOKS; looks += 1) {
       this.#search ??= this.#open.values();
       const { value: socket, done } = this.#search.next();

@@ -141,9 +141,9 @@ export class HttpHost implements AsyncDisposable {
 
   constructor(options: HttpHostOptions) {
     this.#options = options;
-    this.#connections = new ClientConnections(options.limits.maxConnections, (socket) =>
-      options.seat === undefined ? true : this.#adopted.has(socket),
-    );
+    const mayClose = (socket: Socket): boolean =>
+      options.seat === undefined || this.#adopted.has(socket);
+    this.#connections = new ClientConnections(options.limits.maxConnections, mayClose);
     this.#guard = new RequestGuard(options);
     this.#authenticator = options.authenticator ?? NO_AUTHENTICATION;
     const { failedRequestsPerMinute } = options;
@@ -236,7 +236,7 @@ export class HttpHost implements AsyncDisposable {
     server.closeIdleConnections = () => this.#connections.closeWhenAnswered();
     server.timeout = limits.idleTimeoutMs ?? IDLE_TIMEOUT_MS;
     server.on("connection", (socket: Socket) => this.#connections.opened(socket));
-    server.on("drop", () => this.#connections.turnedAway());
+    server.on("drop", () => this.#connections.makeRoom());
     server.on("timeout", (socket: Socket) => this.#connections.idled(socket));
     // The go-ahead is given when the body is wanted, and its announced size is known to be fine.
     server.on("checkContinue", (request: IncomingMessage, response: ServerResponse) => {
@@ -353,7 +353,7 @@ export class HttpHost implements AsyncDisposable {
   /** Takes over a connection of a client that somebody else accepted. */
   #adopt(socket: Socket): void {
     if (this.#connections.count >= this.#options.limits.maxConnections) {
-      this.#connections.turnedAway();
+      this.#connections.makeRoom();
       socket.destroy();
       return;
     }

@@ -59,10 +59,16 @@ test("the gateway starts and ends without loading a package from its folder", as
 });
 
 test("what is handed on of packages comes with their licenses", () => {
-  const licenses = readFileSync(join(ROOT, "dist/bundle/LICENSES.md"), "utf8");
+  const folder = join(ROOT, "dist/bundle");
+  const licenses = readFileSync(join(folder, "LICENSES.md"), "utf8");
+  const names = readdirSync(folder).flatMap((file) =>
+    [...readFileSync(join(folder, file), "utf8").matchAll(MODULE)].map(([, name = ""]) => name),
+  );
 
-  for (const name of ["commander", "pino", "yaml", "zod"])
-    expect(licenses).toMatch(
-      new RegExp(`^## ${name} [0-9.]+ \\((MIT|ISC)\\)\n\n.*(MIT|ISC|Copyright)`, "mu"),
-    );
+  expect(new Set(names).size).toBeGreaterThan(10);
+  for (const name of names) expect(licenses).toContain(`\n## ${name} `);
+  expect(licenses).toMatch(/^## zod [0-9.]+ \(MIT\)\n\nMIT License\n/m);
 });
+
+/** How the bundler marks where a module begins, with the name of its package. */
+const MODULE = /^\/\/.* ?node_modules\/((?:@[^/]+\/)?[^/]+)\//gm;

@@ -1,5 +1,4 @@
 import { z } from "zod";
-import type { ConfigPath } from "../problems.ts";
 import { configSchema } from "./config-schema.ts";
 import type { KindMeta, SupportMeta } from "./fields.ts";
 
@@ -24,21 +23,4 @@ export function configSchemaNode(): SchemaNode {
   // The generator's own type allows booleans in every position; for our schemas it gives objects.
   configNode ??= z.toJSONSchema(configSchema, { io: "input" }) as SchemaNode;
   return configNode;
-}
-
-/** The schema of the value at a path; undefined where the path leaves the schema. */
-export function schemaNodeAt(path: ConfigPath): SchemaNode | undefined {
-  return path.reduce<SchemaNode | undefined>(
-    (node, segment) => (node === undefined ? undefined : childNode(node, segment)),
-    configSchemaNode(),
-  );
-}
-
-/** The schema of one key or item of a value that has this schema. */
-function childNode(node: SchemaNode, segment: string | number): SchemaNode | undefined {
-  if (typeof segment === "number") return node.items;
-  if (node.properties !== undefined && Object.hasOwn(node.properties, segment)) {
-    return node.properties[segment];
-  }
-  return typeof node.additionalProperties === "object" ? node.additionalProperties : undefined;
 }

@@ -3,7 +3,7 @@ import type { ConfigPath, Finding } from "../problems.ts";
 import { pathText, problem } from "../problems.ts";
 import { kindOf, valueAt } from "../raw-values.ts";
 import { didYouMean } from "../suggestion.ts";
-import { schemaNodeAt } from "./json-schema.ts";
+import { keysOf, supportOf, typeAt } from "./schema-type.ts";
 import { transportMeantBy } from "./transport-words.ts";
 
 /** Longer texts are not shown back: they are no slip of the pen, and may be anything. */
@@ -63,7 +63,8 @@ function describeIssue(
 }
 
 function unknownField(path: ConfigPath, key: string): Finding {
-  const known = Object.keys(schemaNodeAt(path)?.properties ?? {});
+  const type = typeAt(path);
+  const known = type === undefined ? [] : keysOf(type);
   return problem([...path, key], "is not a known field", didYouMean(key, known));
 }
 
@@ -96,7 +97,8 @@ function wrongChoice(path: ConfigPath, values: readonly unknown[], value: unknow
 
 /** The choices that are worth a try: an empty text says nothing in a sentence, and what is refused helps nobody. */
 function offeredOf(path: ConfigPath, values: readonly unknown[]): readonly string[] {
-  const refused: readonly unknown[] = schemaNodeAt(path)?.refusedValues ?? [];
+  const type = typeAt(path);
+  const refused: readonly unknown[] = (type && supportOf(type).refusedValues) ?? [];
   return values.filter((value) => value !== "" && !refused.includes(value)).map(String);
 }
 

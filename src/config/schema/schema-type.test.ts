@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import type { z } from "zod";
 import { configSchema } from "./config-schema.ts";
 import { configSchemaNode, type SchemaNode } from "./json-schema.ts";
-import { childType, supportOf } from "./schema-type.ts";
+import { childType, keysOf, supportOf, typeAt } from "./schema-type.ts";
 
 type Field = readonly [path: string, said: readonly unknown[], type: z.core.$ZodType | undefined];
 
@@ -38,6 +38,13 @@ test("what a type says of its support is what the JSON Schema says, for every fi
   expect(said).toEqual(
     FIELDS.map(([path, fromSchema]) => ({ path, isKnown: true, fromSchema, fromType: fromSchema })),
   );
+});
+
+test("a path leads through lists, and the keys there are those that stand in a file", () => {
+  const stdio = typeAt(["backends", 3, "stdio"]);
+
+  expect(stdio && keysOf(stdio)).toEqual(["command", "args", "env", "cwd"]);
+  expect(typeAt(["backends", "first"])).toBeUndefined();
 });
 
 test("a key that a type does not have leads nowhere", () => {

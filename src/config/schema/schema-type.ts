@@ -1,4 +1,6 @@
 import { z } from "zod";
+import type { ConfigPath } from "../problems.ts";
+import { configSchema } from "./config-schema.ts";
 import type { SupportMeta } from "./fields.ts";
 
 /** How far a type is supported: what it says of itself before what a type within it says. */
@@ -25,6 +27,22 @@ export function childType(
   return inner === undefined ? undefined : childType(inner, segment);
 }
 
+/** The type of the value at a path; undefined where the path leaves the schema. */
+export function typeAt(path: ConfigPath): z.core.$ZodType | undefined {
+  return path.reduce<z.core.$ZodType | undefined>(
+    (type, segment) => (type === undefined ? undefined : childType(type, segment)),
+    configSchema,
+  );
+}
+
+/** The keys that a type names; none for what is no object, or one of free keys. */
+export function keysOf(type: z.core.$ZodType): readonly string[] {
+  const def = defOf(type);
+  if (def.type === "object") return Object.keys(def.shape);
+  const inner = innerOf(type);
+  return inner === undefined ? [] : keysOf(inner);
+}
+
 /** The type that another one wraps: that of the value as it stands in a file. */
 function innerOf(type: z.core.$ZodType): z.core.$ZodType | undefined {
   const def = defOf(type);
@@ -35,6 +53,6 @@ function innerOf(type: z.core.$ZodType): z.core.$ZodType | undefined {
 
 /** What a type is made of, by zod's own name for it. */
 function defOf(type: z.core.$ZodType): z.core.$ZodTypes["_zod"]["def"] {
-  // oxlint-disable-next-line no-underscore-dangle
+  // oxlint-disable-next-line no-underscore-dangle -- that name
   return (type as z.core.$ZodTypes)._zod.def;
 }

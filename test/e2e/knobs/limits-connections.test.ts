@@ -147,10 +147,10 @@ async function holdInTurn(
 ): Promise<AsyncDisposable & { readonly answered: () => number }> {
   const held: HeldSocket[] = [];
   for (let index = 0; index < count; index += 1) {
-    // oxlint-disable-next-line no-await-in-loop
+    // oxlint-disable-next-line no-await-in-loop -- one after the other is what is tested
     const next = await holdSocket(url, HEALTH_REQUEST);
     held.push(next);
-    // oxlint-disable-next-line no-await-in-loop
+    // oxlint-disable-next-line no-await-in-loop -- as above
     await expect.poll(() => next.isClosed || next.received !== "", { interval: 1 }).toBe(true);
   }
   return {
